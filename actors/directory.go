@@ -1,0 +1,149 @@
+// Package actors runs one protoactor actor for each awake customer or anonymous contact key.
+// The Directory leads from an owner to its one running actor, and wakes it when there is
+// none; the actor owns what is open for that customer, so that find-or-create is serial
+// without a lock. mailbox.go is how a message is served, customer.go what a turn does, and
+// keeper.go how rows are written and customers put to sleep.
+package actors
+
+import (
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/switchboard-cs/switchboard/engine/conversation"
+	"github.com/switchboard-cs/switchboard/persist"
+)
+
+const (
+	// shards of the directory: so many that senders on all cores seldom meet in one.
+	shards = 256
+	// throughput is how many messages a sender serves of others before a goroutine goes on:
+	// a few microseconds of its time.
+	throughput = 32
+)
+
+// Options configure a Directory. All are mandatory.
+type Options struct {
+	Now         func() conversation.Instant
+	Bounds      conversation.Bounds
+	AwakeBytes  int64 // what awake customers may be counted as before some sleep
+	MaxMessages int   // waiting for one customer; one more is refused
+	Logf        func(format string, args ...any)
+}
+
+// Directory leads to every customer. Its methods may be called by many goroutines.
+type Directory struct {
+	opts   Options
+	store  *persist.Store
+	system *actor.ActorSystem
+	shards [shards]shard
+	bytes  atomic.Int64  // what all awake customers are counted as
+	full   chan struct{} // holds one when that is past AwakeBytes
+	hand   int           // the shard where the sleeper goes on; its own
+	closed chan struct{}
+	done   sync.WaitGroup
+}
+
+// shard is a part of the directory.
+type shard struct {
+	mu        sync.Mutex // guards customers and waking, and nothing else
+	customers map[conversation.Owner]*customer
+	props     *actor.Props // one for all spawns: its producers hand out waking
+	waking    *customer
+}
+
+// New makes a Directory over the store and starts its keeper.
+func New(store *persist.Store, o Options) *Directory {
+	d := &Directory{
+		opts:   o,
+		store:  store,
+		full:   make(chan struct{}, 1),
+		closed: make(chan struct{}),
+		system: actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
+			return slog.New(slog.NewTextHandler(io.Discard, nil)) // what goes wrong is answered or logged here
+		})),
+	}
+	for i := range d.shards {
+		s := &d.shards[i]
+		s.customers = make(map[conversation.Owner]*customer)
+		s.props = actor.PropsFromProducer(
+			func() actor.Actor { return s.waking },
+			actor.WithMailbox(func() actor.Mailbox { return s.waking }),
+			actor.WithDispatcher(actor.NewDefaultDispatcher(throughput)),
+		)
+	}
+	d.done.Add(1)
+	go d.keep()
+	return d
+}
+
+// Close stops the keeper. Nothing may be sent any more; the actors have no goroutines.
+func (d *Directory) Close() {
+	close(d.closed)
+	d.done.Wait()
+	d.system.Shutdown()
+}
+
+// Send brings m to the owner's actor, awake or not, and often serves it before returning.
+// Await tells when it is answered. With ErrBusy m was not taken.
+func (d *Directory) Send(o conversation.Owner, m *Message) error {
+	s := &d.shards[persist.Hash(o)%shards]
+	for {
+		c := d.find(s, o)
+		if int(c.waiting.Add(1)) > d.opts.MaxMessages && m.task == noTask {
+			c.waiting.Add(-1)
+			return ErrBusy
+		}
+		mine, accepted := c.post(m)
+		if mine {
+			c.serve(m)
+		}
+		if accepted {
+			return nil
+		}
+		c.waiting.Add(-1) // it has gone to sleep since: its place in the directory is free
+	}
+}
+
+// find gives the one running actor of the owner, waking it where there is none. Nobody can
+// reach a customer before the spawn is over, nor by a name: protoactor enters a name before
+// the mailbox is ready, and drops what is sent to one after Stop.
+func (d *Directory) find(s *shard, o conversation.Owner) *customer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.customers[o]; c != nil {
+		return c
+	}
+	c := &customer{directory: d, shard: s}
+	c.domain.Owner = o
+	s.waking = c
+	c.pid = d.system.Root.Spawn(s.props)
+	s.waking = nil
+	s.customers[o] = c
+	c.count(customerBytes)
+	return c
+}
+
+// awake counts bytes of awake customers, and calls the sleeper when they are too many.
+func (d *Directory) awake(bytes int64) {
+	if d.bytes.Add(bytes) > d.opts.AwakeBytes && bytes > 0 {
+		select {
+		case d.full <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// Awake counts the awake customers and what they are counted as in bytes.
+func (d *Directory) Awake() (customers int, bytes int64) {
+	for i := range d.shards {
+		s := &d.shards[i]
+		s.mu.Lock()
+		customers += len(s.customers)
+		s.mu.Unlock()
+	}
+	return customers, d.bytes.Load()
+}

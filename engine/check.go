@@ -1,0 +1,130 @@
+package engine
+
+import (
+	"fmt"
+
+	"github.com/switchboard-cs/switchboard/engine/conversation"
+)
+
+// What can be seen to be wrong with a request before anything is done. HTTP and embedders
+// pass the same checks. A place is only put into words where something is wrong.
+
+// valueBytes of a wrong value are shown in a message.
+const valueBytes = 64
+
+// checkItems checks a composite request and counts its bytes of details.
+func (e *Engine) checkItems(items []Composite) (bytes int64, err error) {
+	if len(items) == 0 {
+		return 0, wrong("services", "must have at least one item")
+	}
+	if len(items) > e.opts.Bounds.Items {
+		return 0, wrong("services", "%d items, the bound is %d", len(items), e.opts.Bounds.Items)
+	}
+	for i := range items {
+		item := &items[i]
+		if err := e.checkItem(item); err != nil {
+			return 0, conversation.Under(itemPlace(i), err)
+		}
+		bytes += int64(len(item.Service.Details) + len(item.State.Details) + len(item.Task.Details))
+	}
+	return bytes, nil
+}
+
+func (e *Engine) checkItem(item *Composite) error {
+	if err := e.checkService(&item.Service); err != nil {
+		return conversation.Under("service", err)
+	}
+	if err := e.checkState(&item.State); err != nil {
+		return conversation.Under("state", err)
+	}
+	if item.HasTask {
+		if err := e.checkTask(&item.Task); err != nil {
+			return conversation.Under("task", err)
+		}
+	}
+	return nil
+}
+
+func (e *Engine) checkService(s *ServiceStart) error {
+	if s.CustomerID == "" && s.ContactKey == "" {
+		return wrong("customer_id", "mandatory where there is no contact_key, and both are missing")
+	}
+	if err := e.checkKey("customer_id", s.CustomerID); err != nil {
+		return err
+	}
+	if err := e.checkKey("contact_key", s.ContactKey); err != nil {
+		return err
+	}
+	if !s.Type.Present() {
+		return wrong("service_type", "mandatory, and missing")
+	}
+	if err := e.checkKey("service_type", s.Type.Text()); err != nil {
+		return err
+	}
+	if s.AutoCompleteAfter < 0 {
+		return wrong("auto_complete_after", "at least 1, not %d", s.AutoCompleteAfter)
+	}
+	if err := checkTTL(s.TTL); err != nil {
+		return err
+	}
+	return e.checkExtensions(s.Details)
+}
+
+func (e *Engine) checkState(s *StateStart) error {
+	if err := e.checkKey("state_type", s.Type.Text()); err != nil {
+		return err
+	}
+	return e.checkExtensions(s.Details)
+}
+
+func (e *Engine) checkTask(t *TaskStart) error {
+	if err := e.checkKey("task_type", t.Type.Text()); err != nil {
+		return err
+	}
+	return e.checkExtensions(t.Details)
+}
+
+func (e *Engine) checkEnd(d Details) error { return e.checkExtensions(d) }
+
+func checkTTL(ttl int64) error {
+	if ttl < 0 {
+		return wrong("ttl", "at least 1, not %d", ttl)
+	}
+	return nil
+}
+
+func (e *Engine) checkKey(place, key string) error {
+	if bound := e.opts.Bounds.KeyBytes; len(key) > bound {
+		return wrong(place, "%d bytes, the bound is %d: %s", len(key), bound, shown(key))
+	}
+	return nil
+}
+
+func (e *Engine) checkExtensions(d Details) error {
+	n := 0
+	for m := range d.Members() {
+		if !m.IsExtension() {
+			continue
+		}
+		n++
+		if bound := e.opts.Bounds.NameBytes; len(m.Name) > bound {
+			return wrong("", "extension name of %d bytes, the bound is %d: %s", len(m.Name), bound, shown(string(m.Name)))
+		}
+	}
+	if bound := e.opts.Bounds.Extensions; n > bound {
+		return wrong("", "%d extensions, the bound is %d", n, bound)
+	}
+	return nil
+}
+
+// shown is a value as a message quotes it, cut where it is long.
+func shown(s string) string {
+	if len(s) <= valueBytes {
+		return fmt.Sprintf("%q", s)
+	}
+	return fmt.Sprintf("%q…", s[:valueBytes])
+}
+
+func wrong(place, reason string, args ...any) error {
+	return &Error{Kind: ErrInvalid, Place: place, Reason: fmt.Sprintf(reason, args...)}
+}

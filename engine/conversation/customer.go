@@ -1,0 +1,291 @@
+// Package conversation is the domain: what is open for a customer, and the rules by which
+// an event finds it or changes it. It is pure. Decide takes a Customer, an Event and a Stamp
+// and gives back Records and an Outcome, touching nothing; Apply changes the Customer by one
+// Record and decides nothing. There is no clock here, no I/O and no actor.
+//
+// event.go lists what can be asked, record.go what can happen, decide.go has the rules,
+// details.go the bytes that no rule looks at.
+package conversation
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
+
+// ServiceID identifies a service in the whole engine. It is positive and below 2^53, so that
+// JavaScript keeps it exact.
+type ServiceID int64
+
+// Instant counts milliseconds since 0001-01-01T00:00:00Z, so that its zero is absent.
+type Instant int64
+
+// UnixEpoch is 1970-01-01T00:00:00Z.
+const UnixEpoch Instant = 62_135_596_800_000
+
+// Owner is who services belong to: a customer, or, where a service has none, a contact key.
+type Owner struct {
+	Tenant    string // empty where no tenants are configured
+	Key       string // customer_id, or contact_key when Anonymous
+	Anonymous bool
+}
+
+// Customer is what is in memory of one owner: the active services, and completed ones that
+// were loaded or whose rows are not yet written. It is touched by one goroutine at a time.
+type Customer struct {
+	Owner    Owner
+	services []*Service // by id
+	active   int
+}
+
+// Service is a commitment to a customer. States and Tasks are in the order of their ids.
+type Service struct {
+	ID                ServiceID
+	Type              Value
+	CustomerID        string // empty when anonymous
+	ContactKey        string
+	AutoCompleteAfter int64 // seconds, 0 for none
+	Expires           Instant
+	Updated           Instant // the server's time of the last change
+	Started           Instant
+	Completed         *End // nil while active
+	Details           Details
+	States            []State
+	Tasks             []Task
+	Changed           bool // set by Apply; cleared by who has written the service's row
+	Written           bool // a row of it exists
+}
+
+// State is a phase of a service.
+type State struct {
+	ID        int32
+	Previous  int32 // 0 for none
+	Type      Value
+	Started   Instant
+	Completed *End
+	Details   Details
+}
+
+// Task is a work item of a service.
+type Task struct {
+	ID        int32
+	State     int32 // 0 for none
+	Type      Value
+	Started   Instant
+	Completed *End
+	Details   Details
+}
+
+// End is the completion of a service, state or task. It is shared, never changed in place.
+type End struct {
+	At      Instant
+	Details Details // the end event's common fields
+}
+
+// Services are those in memory, by id. The slice and what it points to belong to the Customer.
+func (c *Customer) Services() []*Service { return c.services }
+
+// Service finds one of those in memory; nil when it is not there.
+func (c *Customer) Service(id ServiceID) *Service {
+	if i, found := c.find(id); found {
+		return c.services[i]
+	}
+	return nil
+}
+
+func (c *Customer) find(id ServiceID) (int, bool) {
+	return slices.BinarySearchFunc(c.services, id, func(s *Service, id ServiceID) int {
+		return cmp.Compare(s.ID, id)
+	})
+}
+
+// Add puts a service, as its row had it, among those in memory.
+func (c *Customer) Add(s *Service) {
+	i, found := c.find(s.ID)
+	if found {
+		panic(fmt.Sprintf("conversation: service %d is there already", s.ID))
+	}
+	c.services = slices.Insert(c.services, i, s)
+	if s.Completed == nil {
+		c.active++
+	}
+}
+
+// HasCompleted tells whether a completed service is in memory.
+func (c *Customer) HasCompleted() bool { return c.active < len(c.services) }
+
+// DropCompleted forgets the completed services that have not changed since their rows were
+// written: only active ones stay in memory.
+func (c *Customer) DropCompleted() {
+	c.services = slices.DeleteFunc(c.services, func(s *Service) bool {
+		return s.Completed != nil && !s.Changed
+	})
+}
+
+// Number is the id of the last state or task started; the two share one counter, so that an
+// id is unique within the service whatever it names.
+func (s *Service) Number() int32 {
+	var last int32
+	if n := len(s.States); n > 0 {
+		last = s.States[n-1].ID
+	}
+	if n := len(s.Tasks); n > 0 {
+		last = max(last, s.Tasks[n-1].ID)
+	}
+	return last
+}
+
+// State finds a state by id; nil when there is none.
+func (s *Service) State(id int64) *State {
+	i, found := slices.BinarySearchFunc(s.States, id, func(t State, id int64) int { return cmp.Compare(int64(t.ID), id) })
+	if !found {
+		return nil
+	}
+	return &s.States[i]
+}
+
+// Task finds a task by id; nil when there is none.
+func (s *Service) Task(id int64) *Task {
+	i, found := slices.BinarySearchFunc(s.Tasks, id, func(t Task, id int64) int { return cmp.Compare(int64(t.ID), id) })
+	if !found {
+		return nil
+	}
+	return &s.Tasks[i]
+}
+
+// Clone is a copy that later records do not change; it shares the immutable bytes.
+func (s *Service) Clone() *Service {
+	t := *s
+	t.States = slices.Clone(s.States)
+	t.Tasks = slices.Clone(s.Tasks)
+	return &t
+}
+
+// Own makes r independent of the caller's memory: its Details move into buf, which must have
+// room for them, and what is left of buf comes back.
+func (r *Record) Own(buf []byte) []byte {
+	n := copy(buf, r.Details)
+	r.Details = buf[:n:n]
+	return buf[n:]
+}
+
+// Apply changes the customer by one record. It decides nothing: recovery and the live path
+// use it alike. A record that does not fit is our own mistake, and panics.
+func (c *Customer) Apply(r *Record) {
+	if r.Kind == ServiceStarted {
+		c.Add(&Service{
+			ID: r.Service, Type: r.Type, CustomerID: c.customerID(), ContactKey: r.ContactKey,
+			AutoCompleteAfter: r.AutoCompleteAfter, Expires: r.Expires, Updated: r.At,
+			Started: r.Shown, Details: r.Details, Changed: true,
+		})
+		return
+	}
+	s := c.Service(r.Service)
+	if s == nil {
+		panic(fmt.Sprintf("conversation: %v of service %d, which is not there", r.Kind, r.Service))
+	}
+	wasActive := s.Completed == nil
+	s.apply(r)
+	if wasActive && s.Completed != nil {
+		c.active--
+	}
+}
+
+// Fits tells whether Apply can take r. What is decided always fits; what is read back from
+// disk is checked with it.
+func (c *Customer) Fits(r *Record) bool {
+	s := c.Service(r.Service)
+	if s == nil || r.Kind == ServiceStarted {
+		return s == nil && r.Kind == ServiceStarted
+	}
+	switch r.Kind {
+	case StateStarted:
+		return r.ID > 0 && (len(s.States) == 0 || r.ID > s.States[len(s.States)-1].ID)
+	case TaskStarted:
+		return r.ID > 0 && (len(s.Tasks) == 0 || r.ID > s.Tasks[len(s.Tasks)-1].ID)
+	case StateEnded:
+		return s.State(int64(r.ID)) != nil
+	case TaskEnded:
+		return s.Task(int64(r.ID)) != nil
+	default:
+		return r.Kind == ServiceEnded
+	}
+}
+
+func (c *Customer) customerID() string {
+	if c.Owner.Anonymous {
+		return ""
+	}
+	return c.Owner.Key
+}
+
+func (s *Service) apply(r *Record) {
+	s.Updated = max(s.Updated, r.At)
+	s.Changed = true
+	switch r.Kind {
+	case StateStarted:
+		s.States = append(s.States, State{ID: r.ID, Previous: r.Ref, Type: r.Type, Started: r.Shown, Details: r.Details})
+	case TaskStarted:
+		s.Tasks = append(s.Tasks, Task{ID: r.ID, State: r.Ref, Type: r.Type, Started: r.Shown, Details: r.Details})
+	case StateEnded:
+		t := s.State(int64(r.ID))
+		t.Details, t.Completed = t.Details.withExtensionsOf(r.Details), endOf(r)
+	case TaskEnded:
+		t := s.Task(int64(r.ID))
+		t.Details, t.Completed = t.Details.withExtensionsOf(r.Details), endOf(r)
+	case ServiceEnded:
+		s.Details, s.Completed = s.Details.withExtensionsOf(r.Details), endOf(r)
+		if r.Expires != 0 {
+			s.Expires = r.Expires
+		}
+		s.endParts(&End{At: r.Shown})
+	default:
+		panic(fmt.Sprintf("conversation: record of kind %d", r.Kind))
+	}
+}
+
+func endOf(r *Record) *End {
+	return &End{At: r.Shown, Details: r.Details.withoutExtensions()}
+}
+
+// endParts completes what is still active, all with the same end.
+func (s *Service) endParts(end *End) {
+	for i := range s.States {
+		if s.States[i].Completed == nil {
+			s.States[i].Completed = end
+		}
+	}
+	for i := range s.Tasks {
+		if s.Tasks[i].Completed == nil {
+			s.Tasks[i].Completed = end
+		}
+	}
+}
+
+// Records are the fewest records that make s again, in an order in which Apply takes them:
+// what the row of a service holds. The service's own end stands right after its start, where
+// it ends nothing else; each state and task then carries its own.
+func (s *Service) Records(to []Record) []Record {
+	to = append(to, Record{
+		Kind: ServiceStarted, Service: s.ID, At: s.Updated, Shown: s.Started, Type: s.Type,
+		ContactKey: s.ContactKey, AutoCompleteAfter: s.AutoCompleteAfter, Expires: s.Expires, Details: s.Details,
+	})
+	if s.Completed != nil {
+		to = append(to, Record{Kind: ServiceEnded, Service: s.ID, Shown: s.Completed.At, Details: s.Completed.Details})
+	}
+	for i := range s.States {
+		t := &s.States[i]
+		to = append(to, Record{Kind: StateStarted, Service: s.ID, ID: t.ID, Ref: t.Previous, Shown: t.Started, Type: t.Type, Details: t.Details})
+		if t.Completed != nil {
+			to = append(to, Record{Kind: StateEnded, Service: s.ID, ID: t.ID, Shown: t.Completed.At, Details: t.Completed.Details})
+		}
+	}
+	for i := range s.Tasks {
+		t := &s.Tasks[i]
+		to = append(to, Record{Kind: TaskStarted, Service: s.ID, ID: t.ID, Ref: t.State, Shown: t.Started, Type: t.Type, Details: t.Details})
+		if t.Completed != nil {
+			to = append(to, Record{Kind: TaskEnded, Service: s.ID, ID: t.ID, Shown: t.Completed.At, Details: t.Completed.Details})
+		}
+	}
+	return to
+}

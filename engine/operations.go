@@ -1,0 +1,102 @@
+package engine
+
+import (
+	"context"
+
+	"github.com/switchboard-cs/switchboard/actors"
+	"github.com/switchboard-cs/switchboard/engine/conversation"
+)
+
+// The single starts and ends. Each returns once its answer is safe on disk; when ctx ends
+// before that, ErrUnknownOutcome comes back: an end may then be repeated, a start may start
+// a second one. States and tasks may be started under a completed service.
+
+// StartService starts a service, also where one of its type is active.
+func (e *Engine) StartService(ctx context.Context, s *ServiceStart) (ServiceID, error) {
+	if err := e.checkService(s); err != nil {
+		return 0, err
+	}
+	out, err := e.decide(ctx, s.Owner(""), s, len(s.Details))
+	return out.Service, err
+}
+
+// StartState starts a state of a service and returns its id, which is unique in the service.
+func (e *Engine) StartState(ctx context.Context, s *StateStart) (int32, error) {
+	if err := e.checkState(s); err != nil {
+		return 0, err
+	}
+	out, err := e.decideBy(ctx, s.Service, s, len(s.Details))
+	return out.State, err
+}
+
+// StartTask starts a task of a service and returns its id, which is unique in the service.
+func (e *Engine) StartTask(ctx context.Context, t *TaskStart) (int32, error) {
+	if err := e.checkTask(t); err != nil {
+		return 0, err
+	}
+	out, err := e.decideBy(ctx, t.Service, t, len(t.Details))
+	return out.Task, err
+}
+
+// EndService completes a service and, at the same instant, its active states and tasks.
+// Ending what is ended already changes nothing; so it is for the other two.
+func (e *Engine) EndService(ctx context.Context, s *ServiceEnd) error {
+	if err := e.checkEnd(s.Details); err != nil {
+		return err
+	}
+	if err := checkTTL(s.TTL); err != nil {
+		return err
+	}
+	_, err := e.decideBy(ctx, s.Service, s, len(s.Details))
+	return err
+}
+
+// EndState completes a state; its tasks stay as they are.
+func (e *Engine) EndState(ctx context.Context, s *StateEnd) error {
+	if err := e.checkEnd(s.Details); err != nil {
+		return err
+	}
+	_, err := e.decideBy(ctx, s.Service, s, len(s.Details))
+	return err
+}
+
+// EndTask completes a task.
+func (e *Engine) EndTask(ctx context.Context, t *TaskEnd) error {
+	if err := e.checkEnd(t.Details); err != nil {
+		return err
+	}
+	_, err := e.decideBy(ctx, t.Service, t, len(t.Details))
+	return err
+}
+
+// decideBy has an event on a service decided by whoever it belongs to.
+func (e *Engine) decideBy(ctx context.Context, id ServiceID, ev conversation.Event, bytes int) (Outcome, error) {
+	o, found, err := e.store.OwnerOf(id)
+	if err != nil {
+		return Outcome{}, kind(err)
+	}
+	if !found {
+		return Outcome{}, conversation.NoService(id)
+	}
+	return e.decide(ctx, o, ev, bytes)
+}
+
+func (e *Engine) decide(ctx context.Context, o conversation.Owner, ev conversation.Event, bytes int) (Outcome, error) {
+	if err := e.enter(int64(bytes)); err != nil {
+		return Outcome{}, err
+	}
+	defer e.leave(int64(bytes))
+	if err := e.room(ctx); err != nil {
+		return Outcome{}, err
+	}
+	m := e.messages.Get().(*actors.Message)
+	if err := e.ask(ctx, o, m.Decide(ev)); err != nil {
+		return Outcome{}, err
+	}
+	out, watermark, refusal := m.Outcome, m.Watermark, kind(m.Err)
+	e.messages.Put(m)
+	if err := e.safe(ctx, watermark); err != nil {
+		return Outcome{}, err
+	}
+	return out, refusal
+}

@@ -1,0 +1,111 @@
+package engine
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/switchboard-cs/switchboard/engine/conversation"
+	"github.com/switchboard-cs/switchboard/persist"
+)
+
+// Options configure an Engine. Only Dir is mandatory; every other zero means its default.
+type Options struct {
+	// Dir is the folder that holds the data. It is made when it does not exist; one process
+	// at a time holds it.
+	Dir string
+	// Memory is the budget in bytes for awake customers and Pebble's cache together. Default:
+	// half of the machine's. At least MinMemory.
+	Memory int64
+	// Bounds of what a request may ask for.
+	Bounds Bounds
+	// MaxRequests bounds the requests in flight, MaxRequestsPerCustomer those for one customer
+	// or contact key, MaxRequestBytes the bytes of details they carry; past one a request is
+	// refused at once with ErrOverloaded.
+	MaxRequests            int
+	MaxRequestsPerCustomer int
+	MaxRequestBytes        int64 // default: a sixteenth of Memory
+	// TailBytes bounds the journal that a restart has to read: compressed bytes whose rows are
+	// not yet written. Rows are written from half of it on; at the bound requests wait.
+	TailBytes int64
+	// ReserveBytes of free disk space are left alone: below, writes are refused with
+	// ErrNoSpace, and reads go on. Negative: not watched.
+	ReserveBytes int64
+
+	// FS is the file system; nil is the machine's. Tests give one that crashes.
+	FS persist.FS
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+	// Fatal is called, from any goroutine, when the disk failed in a way after which nothing
+	// more may be acknowledged. It must not return. Default: one line on stderr, exit 1.
+	Fatal func(error)
+	// Logf takes what an operator should hear of; nil drops it.
+	Logf func(format string, args ...any)
+
+	awake int64 // for tests: bytes of awake customers, in place of what Memory leaves for them
+}
+
+// Bounds of a request and of what is stored, from the contract. Zero means the default.
+type Bounds struct {
+	Items          int  // of one composite request; default 1,000
+	KeyBytes       int  // of customer_id, contact_key and each type; default 256
+	ActiveServices int  // of one customer or contact key; default 10,000
+	Parts          int  // states and tasks of one service; default 10,000
+	Extensions     int  // of one service, state or task; default 64
+	NameBytes      int  // of an extension's name; default 128
+	Depth          int  // nesting of a JSON text, its outermost counting one; default 64
+	Strict         bool // also bound session_id (32), interaction_id (50), disposition_desc (64 characters)
+}
+
+// The defaults of Options.
+const (
+	DefaultMaxRequests            = 16_384    // a waiting request holds some 10 KB: at most 160 MB
+	DefaultMaxRequestsPerCustomer = 4_096     // so that one hot customer leaves room for others
+	DefaultTailBytes              = 64 << 20  // read back in about a second
+	DefaultReserveBytes           = 256 << 20 // room to compact and to restart in
+	MinMemory                     = 64 << 20  // Pebble's tables and caches fit beside some customers
+)
+
+func (o *Options) setDefaults() error {
+	if o.Dir == "" {
+		return fmt.Errorf("open engine: Options.Dir is empty")
+	}
+	setDefault(&o.Bounds.Items, 1_000)
+	setDefault(&o.Bounds.KeyBytes, 256)
+	setDefault(&o.Bounds.ActiveServices, 10_000)
+	setDefault(&o.Bounds.Parts, 10_000)
+	setDefault(&o.Bounds.Extensions, 64)
+	setDefault(&o.Bounds.NameBytes, 128)
+	setDefault(&o.Bounds.Depth, 64)
+	setDefault(&o.MaxRequests, DefaultMaxRequests)
+	setDefault(&o.MaxRequestsPerCustomer, DefaultMaxRequestsPerCustomer)
+	setDefault(&o.TailBytes, DefaultTailBytes)
+	setDefault(&o.ReserveBytes, DefaultReserveBytes)
+	setDefault(&o.Memory, machineMemory()/2)
+	if o.Memory < MinMemory {
+		return fmt.Errorf("open engine: Options.Memory is %d bytes, the least is %d", o.Memory, MinMemory)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logf == nil {
+		o.Logf = func(string, ...any) {}
+	}
+	if o.Fatal == nil {
+		o.Fatal = func(err error) {
+			fmt.Fprintf(os.Stderr, "switchboard: %v; nothing more can be acknowledged\n", err)
+			os.Exit(1)
+		}
+	}
+	return nil
+}
+
+func setDefault[T int | int64](v *T, d T) {
+	if *v == 0 {
+		*v = d
+	}
+}
+
+func (b Bounds) stored() conversation.Bounds {
+	return conversation.Bounds{ActiveServices: b.ActiveServices, Parts: b.Parts, Extensions: b.Extensions}
+}

@@ -1,0 +1,94 @@
+// Package persist keeps what was decided: a journal of frames, and rows derived from it, in
+// Pebble. journal.go has the way of a record to disk; tail.go how rows let the journal be cut;
+// recover.go how it is read back. What follows is every byte that stands on disk; golden files
+// in testdata hold it.
+//
+// In the tables, u8 is a byte, u16, u32 and u64 are fixed, big-endian unless marked le, uvarint
+// and varint are those of encoding/binary (varint is zigzag), and text is a uvarint length and
+// that many bytes. Square brackets hold what is there only when its flag is set. An instant
+// counts milliseconds since 0001-01-01T00:00:00Z, and 0 is none.
+//
+// # The folder
+//
+//	FORMAT  "switchboard data folder, format 1\n", written before anything else, whole or not
+//	        at all (by way of FORMAT.new); read before Pebble opens
+//	LOCK    empty; held by the one process that has the folder open
+//	others  Pebble's, at its format FormatValueSeparation, comparer "switchboard.keys.v1",
+//	        bloom filters of 10 bits a prefix, tables not compressed
+//
+// # Keys
+//
+// The first byte tells what a key is. Keys are ordered by their bytes. The prefix for which
+// bloom filters answer is 0x10 and the owner in rows, the whole key in all others.
+//
+//	0x01  first u64                  a frame; number of its first record
+//	0x02                             the mark
+//	0x10  owner  phase u8  id u64    a service's row; phase 0 active, 1 completed
+//	0x20  id u64                     an index row
+//
+//	owner: kind u8 ('c' customer, 'a' anonymous contact key), tenant length u8, tenant, key
+//	       length u16, key; so that no owner's bytes begin another's
+//
+// # Values
+//
+//	frame  version u8 (1), last uvarint, reserved uvarint, groups as one s2 block
+//	row    version u8 (1), codec u8, last uvarint, body: plain (codec 0) or as one s2 block
+//	       (codec 1, from 256 bytes on)
+//	index  owner
+//	mark   version u8 (1), first uvarint, reserved uvarint
+//
+//	group  length u32 le of what follows, owner, number of records uvarint, records
+//	body   number of records uvarint, records: the fewest that make the service again
+//
+// A frame's last is the number of its last record, a row's that of the last record it holds the
+// effect of, the mark's first that of the first record of the first frame. Service ids with
+// counters up to reserved may have been given, in every partition.
+//
+// # Records
+//
+//	kind u8, flags u8, service id uvarint,
+//	[0x01 id of the state or task uvarint]
+//	[0x02 ref uvarint: the state before a state, the state of a task]
+//	[0x04 at uvarint: instant of the decision, as 64 bits]
+//	[0x08 shown varint: instant shown; else it is at]
+//	[0x10 type text; with 0x20 it was sent as an integer]
+//	[0x40 contact key text]
+//	[0x80 auto-complete seconds uvarint, expires varint: an instant]
+//	details text
+//
+//	kinds: 1 service started, 2 state started, 3 task started, 4 service ended, 5 state ended,
+//	       6 task ended
+//
+//	details: members in the order sent; a common field is its number u8 and its JSON as text,
+//	         an extension is 0 u8, its name as text and its JSON as text
+//	fields:  1 session_id, 2 interaction_id, 3 application_type, 4 application_id,
+//	         5 resource_type, 6 resource_id, 7 media_type, 8 est_duration, 9 disposition,
+//	         10 disposition_desc
+//
+// # Service ids
+//
+//	bits 52 to 12  counter of the partition, from 1
+//	bits 11 to 0   partition: the top 12 bits of XXH64, seed 0, of tenant, 0x00, 'c' or 'a', key
+//
+// # What holds
+//
+//   - Records are numbered from 1 in the order of Append, without a gap. A frame begins with
+//     the number after the last of the one before it, the first one with the mark's, or with 1
+//     when there is no mark. Anything else is an error at Open, which names the number.
+//   - A group, the records of one Append, is never split over frames: after a crash all of it
+//     is there or none, and nothing is there that was appended later than something missing.
+//   - When Wait has returned nil for a number, every record up to it survives a crash.
+//   - A row is written in the batch of its owner's last records or a later one. So a customer
+//     is its rows and, on top, those of its records in the journal whose numbers are higher
+//     than the row's last, however many rows were written.
+//   - A service has one row, under its owner, and from its first row on an index row. The row
+//     of a completed one and the deletion of its active one are one batch.
+//   - Frames are deleted from the oldest on, with the mark, in the batch that holds the last
+//     row they wait for, or a later one.
+//   - A frame carries the reserved of the moment at which it is cut, and the mark that of its
+//     own. After a restart counters begin past the highest of them: an id is never given again
+//     once a record that holds it, or one after it, is on disk. One that was given just before
+//     a crash and reached no disk may be, for nobody was told of it.
+//   - Version 1 is the only one. A higher one in FORMAT is refused before anything is touched;
+//     in a value it is an error that names both.
+package persist

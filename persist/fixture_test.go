@@ -1,0 +1,174 @@
+package persist
+
+import (
+	"context"
+	"flag"
+	"math/rand/v2"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/switchboard-cs/switchboard/engine/conversation"
+)
+
+var (
+	seed   = flag.Uint64("seed", 0, "seed of the random tests; 0 takes the time")
+	update = flag.Bool("update", false, "write the golden files anew")
+)
+
+func newRandom(t *testing.T) *rand.Rand {
+	s := *seed
+	if s == 0 {
+		s = uint64(time.Now().UnixNano())
+	}
+	t.Logf("-seed=%d", s)
+	return rand.New(rand.NewPCG(s, 0))
+}
+
+// testOptions are those of a small store in which the disk must not fail.
+func testOptions(fs FS) Options {
+	return Options{
+		Dir: "data", FS: fs, CacheBytes: 1 << 20, TableBytes: 4 << 20, TailBytes: 64 << 20,
+		ReserveBytes: -1, Now: time.Now, Fatal: func(err error) { panic(err) },
+	}
+}
+
+func openStore(t *testing.T, o Options) *Store {
+	t.Helper()
+	s, err := Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func closeStore(t *testing.T, s *Store) {
+	t.Helper()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func waitFor(t *testing.T, s *Store, number uint64) {
+	t.Helper()
+	if err := s.Wait(t.Context(), number); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func syncAll(t *testing.T, s *Store) {
+	t.Helper()
+	if err := s.Sync(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+var bounds = conversation.Bounds{ActiveServices: 1000, Parts: 1000, Extensions: 64}
+
+// resident does for one owner what its actor does: it decides, applies and appends, and hands
+// over rows.
+type resident struct {
+	store     *Store
+	domain    conversation.Customer
+	unwritten *Unwritten
+	watermark uint64
+	rows      uint64
+}
+
+func wake(t *testing.T, s *Store, o conversation.Owner) *resident {
+	t.Helper()
+	r := &resident{store: s, domain: conversation.Customer{Owner: o}}
+	var err error
+	if r.unwritten, r.watermark, err = s.Load(&r.domain, nil); err != nil {
+		t.Fatalf("load %v: %v", o, err)
+	}
+	return r
+}
+
+// decide gives back the records appended, which is what happened.
+func (r *resident) decide(t *testing.T, e conversation.Event) []conversation.Record {
+	t.Helper()
+	if id := conversation.Target(e); id != 0 && r.domain.Service(id) == nil {
+		s, err := r.store.CompletedService(r.domain.Owner, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s != nil {
+			r.domain.Add(s)
+		}
+	}
+	stamp := conversation.Stamp{Now: conversation.UnixEpoch, ServiceID: r.store.NewServiceID(r.domain.Owner), Bounds: bounds}
+	records, _, err := conversation.Decide(&r.domain, e, stamp, nil)
+	if err != nil || len(records) == 0 {
+		return nil
+	}
+	for i := range records {
+		r.domain.Apply(&records[i])
+	}
+	r.unwritten, r.watermark = r.store.Append(r.unwritten, r.domain.Owner, records)
+	return records
+}
+
+// start starts a service and tells its id.
+func (r *resident) start(t *testing.T, details conversation.Details) conversation.ServiceID {
+	t.Helper()
+	e := &conversation.ServiceStart{CustomerID: r.domain.Owner.Key, Type: conversation.String("card"), Details: details}
+	return r.decide(t, e)[0].Service
+}
+
+func (r *resident) writeRows() {
+	if r.unwritten == nil {
+		return
+	}
+	var rows []Row
+	for _, s := range r.domain.Services() {
+		if s.Changed {
+			rows = AppendRows(rows, r.domain.Owner, s, r.watermark)
+			s.Changed, s.Written = false, true
+		}
+	}
+	r.rows = r.store.WriteRows(r.unwritten, rows)
+	r.unwritten = nil
+}
+
+// dropCompleted forgets what its rows keep.
+func (r *resident) dropCompleted() {
+	if r.store.RowsWritten(r.rows) {
+		r.domain.DropCompleted()
+	}
+}
+
+// noise is an extension that does not pack.
+func noise(r *rand.Rand, bytes int) conversation.Details {
+	b := make([]byte, bytes)
+	for i := range b {
+		b[i] = byte(r.Uint32())
+	}
+	return conversation.Details(nil).AppendExtension([]byte("noise"), b)
+}
+
+// sameService compares what a service says, not how it came to memory.
+func sameService(a, b *conversation.Service) bool {
+	return reflect.DeepEqual(plain(a), plain(b))
+}
+
+func plain(s *conversation.Service) *conversation.Service {
+	s = s.Clone()
+	s.Changed, s.Written = false, false
+	tidy := func(d *conversation.Details, end **conversation.End) {
+		if len(*d) == 0 {
+			*d = nil
+		}
+		if *end != nil && len((*end).Details) == 0 {
+			*end = &conversation.End{At: (*end).At}
+		}
+	}
+	tidy(&s.Details, &s.Completed)
+	for i := range s.States {
+		tidy(&s.States[i].Details, &s.States[i].Completed)
+	}
+	for i := range s.Tasks {
+		tidy(&s.Tasks[i].Details, &s.Tasks[i].Completed)
+	}
+	return s
+}

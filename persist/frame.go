@@ -1,0 +1,132 @@
+package persist
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/klauspost/compress/s2"
+
+	"github.com/switchboard-cs/switchboard/engine/conversation"
+)
+
+// formatVersion stands first in every frame, row and mark. Until the first tagged release
+// there is one.
+const formatVersion = 1
+
+// maxFrameRaw bounds what a frame may unpack to: far above what is ever written (a frame is
+// cut at frameBytes, or holds one group, which comes from one request body), so that a wrong
+// length is an error and not an allocation.
+const maxFrameRaw = 256 << 20
+
+// frameHeader is what stands before a frame's groups.
+type frameHeader struct {
+	last     uint64 // number of its last record; the first is in the key
+	reserved uint64 // ids up to here may be handed out, in every partition
+}
+
+// appendFrame writes a frame's value: version, header, and the groups packed as one block.
+func appendFrame(to []byte, h frameHeader, groups []byte) []byte {
+	to = append(to, formatVersion)
+	to = binary.AppendUvarint(to, h.last)
+	to = binary.AppendUvarint(to, h.reserved)
+	at := len(to)
+	need := at + s2.MaxEncodedLen(len(groups))
+	if cap(to) < need {
+		to = append(make([]byte, 0, need), to...)
+	}
+	packed := s2.Encode(to[at:need], groups)
+	return to[:at+len(packed)]
+}
+
+func readFrame(value, into []byte) (h frameHeader, groups []byte, err error) {
+	r := reader{b: value}
+	if v := r.byte(); v != formatVersion {
+		return h, nil, fmt.Errorf("version %d, this program writes %d", v, formatVersion)
+	}
+	h.last, h.reserved = r.uvarint(), r.uvarint()
+	if r.err != nil {
+		return h, nil, r.err
+	}
+	n, err := s2.DecodedLen(r.b)
+	if err != nil || n > maxFrameRaw {
+		return h, nil, fmt.Errorf("unpacks to %d bytes, the bound is %d (%v)", n, maxFrameRaw, err)
+	}
+	if cap(into) < n {
+		into = make([]byte, n)
+	}
+	groups, err = s2.Decode(into[:n], r.b)
+	return h, groups, err
+}
+
+// appendGroup writes the records of one message: its length, then for its owner the records.
+func appendGroup(to []byte, o conversation.Owner, records []conversation.Record) []byte {
+	at := len(to)
+	to = append(to, 0, 0, 0, 0)
+	to = appendOwner(to, o)
+	to = binary.AppendUvarint(to, uint64(len(records)))
+	for i := range records {
+		to = appendRecord(to, &records[i])
+	}
+	binary.LittleEndian.PutUint32(to[at:], uint32(len(to)-at-4))
+	return to
+}
+
+// group is one message's records as they stand in a frame.
+type group struct {
+	owner conversation.Owner
+	first uint64 // number of its first record
+	count uint64
+	body  reader
+}
+
+// eachGroup walks a frame's groups in order, and checks that their records are just those
+// that the frame's numbers say.
+func eachGroup(first uint64, h frameHeader, groups []byte, do func(g *group) error) error {
+	next := first
+	for len(groups) > 0 {
+		if len(groups) < 4 {
+			return errTorn
+		}
+		n := binary.LittleEndian.Uint32(groups)
+		if uint64(n) > uint64(len(groups)-4) {
+			return errTorn
+		}
+		owner, rest, err := readOwner(groups[4 : 4+n])
+		if err != nil {
+			return err
+		}
+		g := group{owner: owner, first: next, body: reader{b: rest}}
+		g.count = g.body.uvarint()
+		if g.body.err != nil {
+			return g.body.err
+		}
+		if err := do(&g); err != nil {
+			return err
+		}
+		next += g.count
+		groups = groups[4+n:]
+	}
+	if next != h.last+1 {
+		return fmt.Errorf("holds records %d to %d, its header says %d", first, next-1, h.last)
+	}
+	return nil
+}
+
+// eachRecord reads the group's records in order, with their numbers.
+func (g *group) eachRecord(do func(number uint64, r *conversation.Record) error) error {
+	body := g.body
+	var r conversation.Record
+	for i := range g.count {
+		body.record(&r)
+		if body.err != nil {
+			return fmt.Errorf("record %d: %w", g.first+i, body.err)
+		}
+		if err := do(g.first+i, &r); err != nil {
+			return err
+		}
+	}
+	if len(body.b) != 0 {
+		return fmt.Errorf("group of records %d to %d: %d bytes too many", g.first, g.first+g.count-1, len(body.b))
+	}
+	return nil
+}

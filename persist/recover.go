@@ -1,0 +1,178 @@
+package persist
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/switchboard-cs/switchboard/engine/conversation"
+)
+
+// recover reads the journal from the mark on and notes which frames speak of which owner.
+// It builds no customer: that is done when one is first asked for, or its rows are due.
+func (s *Store) recover() error {
+	m, err := s.readMark()
+	if err != nil {
+		return err
+	}
+	s.next = m.first
+	s.tail.pressure = make(chan struct{}, 1)
+	s.tail.recovered = make(map[conversation.Owner]*Unwritten)
+	iter, err := s.db.NewIter(&pebble.IterOptions{LowerBound: frameKey(0), UpperBound: markKey})
+	if err != nil {
+		return err
+	}
+	defer iter.Close()
+	var raw []byte
+	for valid := iter.First(); valid; valid = iter.Next() {
+		first := binary.BigEndian.Uint64(iter.Key()[1:])
+		if first != s.next {
+			return fmt.Errorf("the journal has no record %d: its next frame begins with %d", s.next, first)
+		}
+		value, err := iter.ValueAndErr()
+		if err != nil {
+			return fmt.Errorf("frame of record %d: %w", first, err)
+		}
+		h, groups, err := readFrame(value, raw)
+		if err != nil {
+			return fmt.Errorf("frame of record %d: %w", first, err)
+		}
+		raw = groups[:0]
+		if err := eachGroup(first, h, groups, func(g *group) error { return s.recoverGroup(g, first) }); err != nil {
+			return fmt.Errorf("frame of record %d: %w", first, err)
+		}
+		m.reserved = max(m.reserved, h.reserved)
+		s.next = h.last + 1
+		s.tail.add(tailFrame{first: first, last: h.last, bytes: len(value)})
+	}
+	if err := iter.Error(); err != nil {
+		return fmt.Errorf("read the journal: %w", err)
+	}
+	s.tail.noted = 0
+	s.synced.Store(s.next - 1)
+	s.startCounters(m.reserved)
+	s.full.Store(s.tail.bytes >= s.opts.TailBytes)
+	s.tail.wake(s.opts.TailBytes)
+	return nil
+}
+
+func (s *Store) readMark() (mark, error) {
+	value, closer, err := s.db.Get(markKey)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return mark{first: 1}, nil
+	}
+	if err != nil {
+		return mark{}, fmt.Errorf("read the mark: %w", err)
+	}
+	defer closer.Close()
+	return decodeMark(value)
+}
+
+func (s *Store) recoverGroup(g *group, frame uint64) error {
+	u := s.tail.note(s.tail.recovered[g.owner], g.owner, g.first, frame)
+	s.tail.recovered[g.owner] = u
+	return g.eachRecord(func(_ uint64, r *conversation.Record) error {
+		if r.Kind == conversation.ServiceStarted {
+			s.owners[r.Service] = u.owner
+		}
+		return nil
+	})
+}
+
+// Load brings a customer to memory: its active services from their rows, and on top what the
+// tail says of it. u is what Append gave for this owner, or nil; the one that comes back
+// replaces it. last is the number of the last record that the customer now holds, so that
+// rows written of it say so. It is called by the owner's actor, which appends nothing
+// meanwhile; what it appended before must be on disk.
+func (s *Store) Load(c *conversation.Customer, u *Unwritten) (_ *Unwritten, last uint64, err error) {
+	s.mu.Lock()
+	if u == nil && len(s.tail.recovered) > 0 {
+		u = s.tail.recovered[c.Owner]
+		delete(s.tail.recovered, c.Owner)
+	}
+	s.mu.Unlock()
+	rowsAt := make(map[conversation.ServiceID]uint64)
+	if err := s.loadActive(c, rowsAt); err != nil {
+		return u, 0, err
+	}
+	for _, at := range rowsAt {
+		last = max(last, at)
+	}
+	if u == nil || u.handedOver {
+		return u, last, nil
+	}
+	for _, first := range u.frames {
+		replayed, err := s.replay(c, first, rowsAt)
+		if err != nil {
+			return u, 0, fmt.Errorf("frame of record %d: %w", first, err)
+		}
+		last = max(last, replayed)
+	}
+	return u, last, nil
+}
+
+func (s *Store) loadActive(c *conversation.Customer, rowsAt map[conversation.ServiceID]uint64) error {
+	rows, err := s.rows(c.Owner, activePhase)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for {
+		svc, last, err := rows.Next()
+		if err != nil || svc == nil {
+			return err
+		}
+		c.Add(svc)
+		rowsAt[svc.ID] = last
+	}
+}
+
+// replay applies what a frame of the tail says of the customer and its rows do not hold yet.
+// last is the number of the customer's last record in it.
+func (s *Store) replay(c *conversation.Customer, first uint64, rowsAt map[conversation.ServiceID]uint64) (last uint64, err error) {
+	h, groups, err := s.frames.get(s.db, first)
+	if err != nil {
+		return 0, err
+	}
+	err = eachGroup(first, h, groups, func(g *group) error {
+		if g.owner != c.Owner {
+			return nil
+		}
+		last = g.first + g.count - 1
+		return g.eachRecord(func(number uint64, r *conversation.Record) error {
+			if c.Service(r.Service) == nil {
+				svc, last, err := s.service(c.Owner, completedPhase, r.Service)
+				if err != nil {
+					return err
+				}
+				if svc != nil {
+					c.Add(svc)
+					rowsAt[svc.ID] = last
+				}
+			}
+			if number <= rowsAt[r.Service] {
+				s.forget(r) // its index row came with the row
+				return nil
+			}
+			if !c.Fits(r) {
+				return fmt.Errorf("record %d: %v of service %d does not fit", number, r.Kind, r.Service)
+			}
+			own := *r
+			own.Own(make([]byte, len(r.Details)))
+			c.Apply(&own)
+			return nil
+		})
+	})
+	return last, err
+}
+
+// forget drops the way in memory from a service to its owner.
+func (s *Store) forget(r *conversation.Record) {
+	if r.Kind == conversation.ServiceStarted {
+		s.mu.Lock()
+		delete(s.owners, r.Service)
+		s.mu.Unlock()
+	}
+}

@@ -1,0 +1,213 @@
+package persist
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/klauspost/compress/s2"
+
+	"github.com/switchboard-cs/switchboard/engine/conversation"
+)
+
+// maxRowRaw bounds what a row may unpack to: a service with all the states and tasks that
+// it may have.
+const maxRowRaw = 1 << 30
+
+// packFrom is the size in bytes from which a row is packed: below, s2 gains nothing.
+const packFrom = 256
+
+const (
+	plainRow  = 0
+	packedRow = 1
+)
+
+// Row is one write to Pebble that follows from the records: a nil value deletes.
+type Row struct {
+	key, value []byte
+	index      conversation.ServiceID // not 0: the row that leads from this id to its owner
+}
+
+// AppendRows adds to rows what keeps the service as it is at record number last: its row
+// under its owner, in its phase, and the way from its id to there.
+func AppendRows(rows []Row, o conversation.Owner, s *conversation.Service, last uint64) []Row {
+	phase := byte(activePhase)
+	if s.Completed != nil {
+		phase = completedPhase
+		if s.Written {
+			rows = append(rows, Row{key: serviceKey(o, activePhase, s.ID)})
+		}
+	}
+	rows = append(rows, Row{key: serviceKey(o, phase, s.ID), value: encodeRow(s, last)})
+	if !s.Written {
+		rows = append(rows, Row{key: indexKey(s.ID), value: appendOwner(nil, o), index: s.ID})
+	}
+	return rows
+}
+
+func encodeRow(s *conversation.Service, last uint64) []byte {
+	records := s.Records(make([]conversation.Record, 0, 2+2*len(s.States)+2*len(s.Tasks)))
+	size := 64
+	for i := range records {
+		size += 64 + len(records[i].Details) + len(records[i].ContactKey) + len(records[i].Type.Text())
+	}
+	raw := make([]byte, 0, size)
+	raw = binary.AppendUvarint(raw, uint64(len(records)))
+	for i := range records {
+		raw = appendRecord(raw, &records[i])
+	}
+	header := make([]byte, 0, 2+binary.MaxVarintLen64)
+	header = append(header, formatVersion, plainRow)
+	header = binary.AppendUvarint(header, last)
+	if len(raw) < packFrom {
+		return append(header, raw...)
+	}
+	header[1] = packedRow
+	value := make([]byte, len(header)+s2.MaxEncodedLen(len(raw)))
+	copy(value, header)
+	return value[:len(header)+len(s2.Encode(value[len(header):], raw))]
+}
+
+// decodeRow rebuilds a service and tells the number of the last record that its row holds.
+// The service keeps no part of value.
+func decodeRow(o conversation.Owner, id conversation.ServiceID, value []byte) (*conversation.Service, uint64, error) {
+	r := reader{b: value}
+	version, codec, last := r.byte(), r.byte(), r.uvarint()
+	switch {
+	case r.err != nil:
+		return nil, 0, r.err
+	case version != formatVersion:
+		return nil, 0, fmt.Errorf("version %d, this program writes %d", version, formatVersion)
+	case codec == plainRow:
+		r.b = append([]byte(nil), r.b...)
+	case codec == packedRow:
+		if n, err := s2.DecodedLen(r.b); err != nil || n > maxRowRaw {
+			return nil, 0, fmt.Errorf("unpacks to %d bytes, the bound is %d (%v)", n, maxRowRaw, err)
+		}
+		raw, err := s2.Decode(nil, r.b)
+		if err != nil {
+			return nil, 0, err
+		}
+		r.b = raw
+	default:
+		return nil, 0, fmt.Errorf("codec %d", codec)
+	}
+	holder := conversation.Customer{Owner: o}
+	var rec conversation.Record
+	for n := r.uvarint(); n > 0; n-- {
+		r.record(&rec)
+		if r.err != nil {
+			return nil, 0, r.err
+		}
+		if rec.Service != id || !holder.Fits(&rec) {
+			return nil, 0, fmt.Errorf("a %v record that does not fit the row", rec.Kind)
+		}
+		holder.Apply(&rec)
+	}
+	s := holder.Service(id)
+	if r.err != nil || len(r.b) != 0 || s == nil {
+		return nil, 0, fmt.Errorf("%d bytes too many, or too few (%v)", len(r.b), r.err)
+	}
+	s.Changed, s.Written = false, true
+	return s, last, nil
+}
+
+// service reads the row of one service; nil when there is none.
+func (s *Store) service(o conversation.Owner, phase byte, id conversation.ServiceID) (*conversation.Service, uint64, error) {
+	key := serviceKey(o, phase, id)
+	value, closer, err := s.db.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, 0, nil
+	}
+	if err != nil {
+		return nil, 0, fmt.Errorf("read the row of service %d: %w", id, err)
+	}
+	defer closer.Close()
+	svc, last, err := decodeRow(o, id, value)
+	if err != nil {
+		return nil, 0, fmt.Errorf("row of service %d at key %x: %w", id, key, err)
+	}
+	return svc, last, nil
+}
+
+// CompletedService reads a completed service of o; nil when it has none of that id. Its rows
+// must be on disk already: a customer keeps what is not in its own memory.
+func (s *Store) CompletedService(o conversation.Owner, id conversation.ServiceID) (*conversation.Service, error) {
+	svc, _, err := s.service(o, completedPhase, id)
+	return svc, err
+}
+
+// Rows is a view of a customer's services in one phase as they stood when it was opened.
+// It is read outside the customer's turn, so that ten thousand of them hold nobody up.
+type Rows struct {
+	owner conversation.Owner
+	iter  *pebble.Iterator
+}
+
+// Completed opens the rows of o's completed services. Close must follow.
+func (s *Store) Completed(o conversation.Owner) (*Rows, error) {
+	return s.rows(o, completedPhase)
+}
+
+func (s *Store) rows(o conversation.Owner, phase byte) (*Rows, error) {
+	from := customerPrefix(o, phase)
+	to := customerPrefix(o, phase+1)
+	iter, err := s.db.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: to})
+	if err != nil {
+		return nil, fmt.Errorf("read the rows of %v: %w", o, err)
+	}
+	iter.SeekPrefixGE(from)
+	return &Rows{owner: o, iter: iter}, nil
+}
+
+// Next is the next service and the number of the last record that its row holds; nil at
+// the end.
+func (r *Rows) Next() (*conversation.Service, uint64, error) {
+	if !r.iter.Valid() {
+		if err := r.iter.Error(); err != nil {
+			return nil, 0, fmt.Errorf("read the rows of %v: %w", r.owner, err)
+		}
+		return nil, 0, nil
+	}
+	value, err := r.iter.ValueAndErr()
+	if err != nil {
+		return nil, 0, fmt.Errorf("read the rows of %v: %w", r.owner, err)
+	}
+	svc, last, err := decodeRow(r.owner, serviceOf(r.iter.Key()), value)
+	if err != nil {
+		return nil, 0, fmt.Errorf("row of service %d at key %x: %w", serviceOf(r.iter.Key()), r.iter.Key(), err)
+	}
+	r.iter.Next()
+	return svc, last, nil
+}
+
+// Close ends the view.
+func (r *Rows) Close() error { return r.iter.Close() }
+
+// OwnerOf tells whose a service is. Services whose rows are not yet written are looked up in
+// memory, the others in their index row.
+func (s *Store) OwnerOf(id conversation.ServiceID) (o conversation.Owner, found bool, err error) {
+	if id <= 0 || id > maxServiceID {
+		return o, false, nil
+	}
+	s.mu.Lock()
+	o, found = s.owners[id]
+	s.mu.Unlock()
+	if found {
+		return o, true, nil
+	}
+	value, closer, err := s.db.Get(indexKey(id))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return o, false, nil
+	}
+	if err != nil {
+		return o, false, fmt.Errorf("read the owner of service %d: %w", id, err)
+	}
+	defer closer.Close()
+	o, rest, err := readOwner(value)
+	if err != nil || len(rest) != 0 {
+		return o, false, fmt.Errorf("index row of service %d: %d bytes too many (%v)", id, len(rest), err)
+	}
+	return o, true, nil
+}

@@ -1,0 +1,326 @@
+package persist
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"go.uber.org/goleak"
+
+	"github.com/switchboard-cs/switchboard/engine/conversation"
+)
+
+var (
+	alice = conversation.Owner{Key: "alice"}
+	bob   = conversation.Owner{Tenant: "north", Key: "bob"}
+	carol = conversation.Owner{Key: "555", Anonymous: true}
+)
+
+// model is what there should be of each owner: every record that was appended, applied, and
+// nothing ever forgotten.
+type model map[conversation.Owner]*conversation.Customer
+
+func (m model) apply(o conversation.Owner, records []conversation.Record) {
+	c := m[o]
+	if c == nil {
+		c = &conversation.Customer{Owner: o}
+		m[o] = c
+	}
+	for i := range records {
+		c.Apply(&records[i])
+	}
+}
+
+// check compares a store just opened with what there should be. The residents it woke come
+// back, so that the history can go on.
+func (m model) check(t *testing.T, s *Store) map[conversation.Owner]*resident {
+	t.Helper()
+	residents := make(map[conversation.Owner]*resident)
+	for o, want := range m {
+		r := wake(t, s, o)
+		residents[o] = r
+		for _, got := range r.domain.Services() {
+			if w := want.Service(got.ID); w == nil || !sameService(got, w) {
+				t.Fatalf("%v: service\n%+v\nis in memory, it should be\n%+v", o, got, w)
+			}
+		}
+		completed := completedRows(t, s, o)
+		for _, w := range want.Services() {
+			got := r.domain.Service(w.ID)
+			if got == nil && w.Completed != nil {
+				got = completed[w.ID]
+			}
+			if got == nil || !sameService(got, w) {
+				t.Fatalf("%v: service\n%+v\nshould be\n%+v", o, got, w)
+			}
+			if owner, found, err := s.OwnerOf(w.ID); err != nil || !found || owner != o {
+				t.Fatalf("service %d of %v belongs to %v, %v, %v", w.ID, o, owner, found, err)
+			}
+		}
+		for id := range completed {
+			if w := want.Service(id); w == nil || w.Completed == nil {
+				t.Fatalf("%v: service %d has a completed row, and should be %+v", o, id, w)
+			}
+		}
+	}
+	return residents
+}
+
+func completedRows(t *testing.T, s *Store, o conversation.Owner) map[conversation.ServiceID]*conversation.Service {
+	t.Helper()
+	rows, err := s.Completed(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	services := make(map[conversation.ServiceID]*conversation.Service)
+	for {
+		svc, _, err := rows.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if svc == nil {
+			break
+		}
+		services[svc.ID] = svc
+	}
+	if err := rows.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return services
+}
+
+// What was appended and waited for is there after closing and opening, from the journal alone
+// and, once rows are written, from them, in Pebble's log and in its tables.
+func TestReopen(t *testing.T) {
+	fs, m := vfs.NewMem(), make(model)
+	s := openStore(t, testOptions(fs))
+	for _, o := range []conversation.Owner{alice, bob, carol} {
+		r := wake(t, s, o)
+		service := conversation.ServiceStart{CustomerID: o.Key, Type: conversation.Integer(5), ContactKey: "555"}
+		for range 3 {
+			m.apply(o, r.decide(t, &conversation.Composite{Service: service, HasTask: true, CreateNew: true}))
+		}
+		m.apply(o, r.decide(t, &conversation.ServiceEnd{Service: r.domain.Services()[1].ID}))
+		waitFor(t, s, r.watermark)
+	}
+	closeStore(t, s)
+
+	s = openStore(t, testOptions(fs))
+	for _, r := range m.check(t, s) {
+		if n := len(r.domain.Services()); n != 3 {
+			t.Errorf("%v: %d services from the tail", r.domain.Owner, n)
+		}
+		r.writeRows()
+	}
+	syncAll(t, s)
+	closeStore(t, s)
+
+	s = openStore(t, testOptions(fs))
+	for _, r := range m.check(t, s) {
+		if n := len(r.domain.Services()); n != 2 {
+			t.Errorf("%v: %d services from the active rows", r.domain.Owner, n)
+		}
+	}
+	if err := s.db.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	m.check(t, s)
+	closeStore(t, s)
+
+	s = openStore(t, testOptions(fs))
+	m.check(t, s)
+	if r := wake(t, s, conversation.Owner{Key: "dave"}); len(r.domain.Services()) != 0 || r.unwritten != nil {
+		t.Errorf("one never seen has %+v", r)
+	}
+	for _, id := range []conversation.ServiceID{-1, 0, 4711, maxServiceID, maxServiceID + 1} {
+		if o, found, err := s.OwnerOf(id); found || err != nil {
+			t.Errorf("service %d belongs to %v, %v", id, o, err)
+		}
+	}
+	closeStore(t, s)
+}
+
+// The row of a completed service is written while its records are still in the tail. After
+// opening it is completed and stays so: no record of the tail starts it again.
+func TestEndedStaysEnded(t *testing.T) {
+	fs, m := vfs.NewMem(), make(model)
+	s := openStore(t, testOptions(fs))
+	holder := wake(t, s, bob) // its rows are never written, so that no frame is deleted
+	m.apply(bob, holder.decide(t, &conversation.ServiceStart{CustomerID: "bob", Type: conversation.String("card")}))
+	r := wake(t, s, alice)
+	start := func() conversation.ServiceID {
+		records := r.decide(t, &conversation.ServiceStart{CustomerID: "alice", Type: conversation.String("card")})
+		m.apply(alice, records)
+		return records[0].Service
+	}
+	end := func(id conversation.ServiceID) {
+		m.apply(alice, r.decide(t, &conversation.ServiceEnd{Service: id}))
+	}
+	writeRows := func() {
+		r.writeRows()
+		syncAll(t, s)
+	}
+	reopen := func() {
+		closeStore(t, s)
+		s = openStore(t, testOptions(fs))
+		r = m.check(t, s)[alice]
+	}
+
+	first, second := start(), start()
+	writeRows() // both active
+	end(first)
+	reopen()    // the active row of the first, and its end in the tail
+	writeRows() // the completed row, with the active one deleted
+	third := start()
+	end(third)
+	writeRows() // one that never had an active row
+	end(second)
+	reopen()
+	writeRows()
+	reopen()
+	if n := len(framesOnDisk(t, s)); n < 4 {
+		t.Errorf("only %d frames are left, the records should be in the tail", n)
+	}
+	if rows := completedRows(t, s, alice); len(rows) != 3 {
+		t.Errorf("%d completed rows", len(rows))
+	}
+	// A late event changes the completed row and nothing else.
+	r.dropCompleted()
+	m.apply(alice, r.decide(t, &conversation.TaskStart{Service: first}))
+	syncAll(t, s)
+	reopen()
+	writeRows()
+	reopen()
+	closeStore(t, s)
+}
+
+// However many rows were written, and wherever it crashes: rows and tail together are what was
+// appended. All of it up to what was waited for is there, no group is there by half, and
+// nothing is there behind a gap.
+func TestAnyShareOfRows(t *testing.T) {
+	random := newRandom(t)
+	for range 12 {
+		h := &history{t: t, random: random, fs: vfs.NewCrashableMem(), model: make(model), residents: make(map[conversation.Owner]*resident)}
+		h.store = openStore(t, testOptions(h.fs))
+		for range 150 {
+			h.step()
+		}
+		closeStore(t, h.store)
+	}
+}
+
+type history struct {
+	t         *testing.T
+	random    *rand.Rand
+	fs        *vfs.MemFS
+	store     *Store
+	appended  []appended
+	waited    uint64 // every record up to here must be there
+	model     model
+	residents map[conversation.Owner]*resident
+}
+
+// appended is a group and the number of its last record.
+type appended struct {
+	owner   conversation.Owner
+	records []conversation.Record
+	last    uint64
+}
+
+func (h *history) step() {
+	o := []conversation.Owner{alice, bob, carol, {Key: "dave"}}[h.random.IntN(4)]
+	r := h.residents[o]
+	if r == nil {
+		r = wake(h.t, h.store, o)
+		h.residents[o] = r
+	}
+	switch n := h.random.IntN(40); {
+	case n < 24:
+		if records := r.decide(h.t, h.event(r)); len(records) > 0 {
+			h.model.apply(o, records)
+			h.appended = append(h.appended, appended{o, records, r.watermark})
+		}
+	case n < 30:
+		r.writeRows()
+	case n < 34:
+		r.dropCompleted()
+	case n < 37:
+		waitFor(h.t, h.store, r.watermark)
+		h.waited = max(h.waited, r.watermark)
+	case n < 38: // asleep, if it may
+		if r.unwritten == nil && h.store.RowsWritten(r.rows) {
+			delete(h.residents, o)
+		}
+	case n < 39:
+		h.crash()
+	default:
+		closeStore(h.t, h.store)
+		h.reopen()
+	}
+}
+
+func (h *history) event(r *resident) conversation.Event {
+	o := r.domain.Owner
+	service := conversation.ServiceStart{CustomerID: o.Key, Type: conversation.Integer(int64(h.random.IntN(3))), Details: randomDetails(h.random)}
+	if o.Anonymous {
+		service.CustomerID, service.ContactKey = "", o.Key
+	}
+	var id conversation.ServiceID
+	if c := h.model[o]; c != nil {
+		id = c.Services()[h.random.IntN(len(c.Services()))].ID
+	}
+	switch h.random.IntN(6) {
+	case 0:
+		return &conversation.ServiceEnd{Service: id, Details: randomDetails(h.random)}
+	case 1:
+		return &conversation.TaskStart{Service: id, Details: noise(h.random, h.random.IntN(400))}
+	case 2:
+		return &conversation.StateEnd{Service: id, ID: 1, Details: randomDetails(h.random)}
+	default:
+		return &conversation.Composite{Service: service, HasTask: h.random.IntN(2) == 0, CreateNew: h.random.IntN(4) == 0}
+	}
+}
+
+// crash leaves what was synced and a share of what was not.
+func (h *history) crash() {
+	clone := h.fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 50 * h.random.IntN(2), RNG: h.random})
+	closeStore(h.t, h.store)
+	h.fs = clone
+	h.reopen()
+}
+
+// reopen finds how far the journal goes, and compares with the history up to there.
+func (h *history) reopen() {
+	h.store = openStore(h.t, testOptions(h.fs))
+	there := h.store.next - 1
+	if there < h.waited {
+		h.t.Fatalf("the journal ends with record %d, and %d was waited for", there, h.waited)
+	}
+	h.waited = there
+	h.model = make(model)
+	n := 0
+	for ; n < len(h.appended) && h.appended[n].last <= there; n++ {
+		h.model.apply(h.appended[n].owner, h.appended[n].records)
+	}
+	if n > 0 && h.appended[n-1].last != there || n == 0 && there != 0 {
+		h.t.Fatalf("the journal ends with record %d, in the middle of a group", there)
+	}
+	h.appended = h.appended[:n]
+	h.residents = h.model.check(h.t, h.store)
+}
+
+// Closing writes what was appended last, and leaves no goroutine behind.
+func TestClose(t *testing.T) {
+	ignore := goleak.IgnoreCurrent()
+	fs, m := vfs.NewMem(), make(model)
+	s := openStore(t, testOptions(fs))
+	r := wake(t, s, alice)
+	for range 100 {
+		m.apply(alice, r.decide(t, &conversation.Composite{Service: conversation.ServiceStart{CustomerID: "alice"}, CreateNew: true}))
+	}
+	closeStore(t, s)
+	s = openStore(t, testOptions(fs))
+	m.check(t, s)
+	closeStore(t, s)
+	goleak.VerifyNone(t, ignore)
+}

@@ -1,0 +1,216 @@
+package persist
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/switchboard-cs/switchboard/engine/conversation"
+)
+
+// tail is the part of the journal whose rows are not all written: what a restart reads. Its
+// frames are in order without a gap, and so are the owners that wait for their rows, by
+// their first record. Guarded by Store.mu.
+type tail struct {
+	frames []tailFrame
+	bytes  int64 // of frames, packed
+
+	head, last *Unwritten // a list, oldest first; those handed over leave it at the head
+	noted      int        // owners that joined it since Oldest was asked
+
+	recovered map[conversation.Owner]*Unwritten // owners that have not been woken since the start
+	room      chan struct{}                     // closed when the tail is below its bound again; nil when nobody waits
+	pressure  chan struct{}                     // holds one when there are more than half of the bytes allowed
+}
+
+type tailFrame struct {
+	first, last uint64
+	bytes       int
+}
+
+// Unwritten stands for an owner's records whose rows are not yet handed over. It belongs to
+// the Store and is touched under its lock; the owner's actor only keeps it.
+type Unwritten struct {
+	owner      conversation.Owner
+	first      uint64   // number of the first of the records
+	frames     []uint64 // the frames that hold them, by first record
+	handedOver bool
+	next       *Unwritten
+}
+
+// note counts a group of the owner, in the frame that begins with record frame.
+func (t *tail) note(u *Unwritten, o conversation.Owner, first, frame uint64) *Unwritten {
+	if u == nil || u.handedOver {
+		u = &Unwritten{owner: o, first: first}
+		if t.last == nil {
+			t.head = u
+		} else {
+			t.last.next = u
+		}
+		t.last = u
+		t.noted++
+	}
+	if n := len(u.frames); n == 0 || u.frames[n-1] != frame {
+		u.frames = append(u.frames, frame)
+	}
+	return u
+}
+
+func (t *tail) handOver(u *Unwritten) {
+	if u != nil {
+		u.handedOver = true
+	}
+	t.trim()
+}
+
+func (t *tail) trim() {
+	for t.head != nil && t.head.handedOver {
+		t.head = t.head.next
+	}
+	if t.head == nil {
+		t.last = nil
+	}
+}
+
+// truncation deletes the frames from first record from up to, not with, first record to.
+type truncation struct{ from, to uint64 }
+
+// truncateBytes is how many bytes of frames are deleted at a time, at least: each deletion
+// is a range that reads have to step over until it is compacted away.
+const truncateBytes = 4 << 20
+
+// truncation tells what may be deleted in the batch of f, the last open frame: the frames
+// all of whose rows are on disk with that batch.
+func (t *tail) truncation(f *frame) truncation {
+	if len(t.frames) == 0 {
+		return truncation{}
+	}
+	needed := f.last + 1
+	if t.head != nil {
+		needed = t.head.first
+	}
+	cut := truncation{from: t.frames[0].first, to: t.frames[0].first}
+	bytes := 0
+	for _, tf := range t.frames {
+		if tf.last >= needed {
+			break
+		}
+		cut.to = tf.last + 1
+		bytes += tf.bytes
+	}
+	if bytes < truncateBytes && t.head != nil {
+		return truncation{}
+	}
+	return cut
+}
+
+func (t *tail) truncate(cut truncation) {
+	n := 0
+	for n < len(t.frames) && t.frames[n].last < cut.to {
+		t.bytes -= int64(t.frames[n].bytes)
+		n++
+	}
+	if n > 0 {
+		t.frames = append(t.frames[:0], t.frames[n:]...)
+	}
+}
+
+func (t *tail) add(f tailFrame) {
+	t.frames = append(t.frames, f)
+	t.bytes += int64(f.bytes)
+}
+
+// wake lets those go on who wait for room, and asks for rows from half of the bound on.
+func (t *tail) wake(bound int64) {
+	if t.room != nil && t.bytes < bound {
+		close(t.room)
+		t.room = nil
+	}
+	if t.bytes > bound/2 {
+		select {
+		case t.pressure <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// Pressure holds a value when the tail is longer than half its bound, so that rows should
+// be written.
+func (s *Store) Pressure() <-chan struct{} { return s.tail.pressure }
+
+// Pressed tells the same at this moment.
+func (s *Store) Pressed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tail.bytes > s.opts.TailBytes/2
+}
+
+// rowShare is how many owners Oldest names beside those that came in since: enough for a tail
+// at rest, few enough that a frame is no later for them.
+const rowShare = 64
+
+// Oldest names the owners that have waited longest for their rows: a quarter more than have
+// come in since it was last asked, so that the tail shrinks under any load.
+func (s *Store) Oldest() []conversation.Owner {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	limit := s.tail.noted + s.tail.noted/4 + rowShare
+	s.tail.noted = 0
+	var owners []conversation.Owner
+	for u := s.tail.head; u != nil && limit > 0; u = u.next {
+		if !u.handedOver {
+			owners = append(owners, u.owner)
+			limit--
+		}
+	}
+	return owners
+}
+
+// RoomFor waits while the journal's tail is at its bound, and refuses when the disk has less
+// free than its reserve. It stands at the engine's door, before an actor has the request:
+// whoever waits here holds nothing that writing rows needs.
+func (s *Store) RoomFor(ctx context.Context) error {
+	if err := s.space.check(); err != nil {
+		return err
+	}
+	for s.full.Load() {
+		s.mu.Lock()
+		if s.tail.bytes < s.opts.TailBytes {
+			s.mu.Unlock()
+			return nil
+		}
+		if s.tail.room == nil {
+			s.tail.room = make(chan struct{})
+		}
+		room := s.tail.room
+		s.mu.Unlock()
+		if err := wait(ctx, room); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mark is the checkpoint: where the journal begins.
+type mark struct {
+	first    uint64 // number of the first record of the first frame
+	reserved uint64 // as in frameHeader
+}
+
+func encodeMark(m mark) []byte {
+	b := []byte{formatVersion}
+	b = binary.AppendUvarint(b, m.first)
+	return binary.AppendUvarint(b, m.reserved)
+}
+
+func decodeMark(b []byte) (mark, error) {
+	r := reader{b: b}
+	if v := r.byte(); v != formatVersion {
+		return mark{}, fmt.Errorf("mark: version %d, this program writes %d", v, formatVersion)
+	}
+	m := mark{first: r.uvarint(), reserved: r.uvarint()}
+	if r.err != nil || len(r.b) != 0 {
+		return mark{}, fmt.Errorf("mark: %d bytes too many, or too few (%v)", len(r.b), r.err)
+	}
+	return m, nil
+}

@@ -1,0 +1,170 @@
+package transport
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/switchboard-cs/switchboard/engine"
+	"github.com/switchboard-cs/switchboard/engine/conversation"
+)
+
+func (c *call) readService() error {
+	s, q, err := c.service()
+	if err != nil {
+		return err
+	}
+	return c.reply(fasthttp.StatusOK, q.appendService(c.out[:0], s))
+}
+
+func readCustomer(phase engine.Phase) func(*call) error {
+	return func(c *call) error {
+		return c.readServices(phase, (*engine.Engine).CustomerServices)
+	}
+}
+
+func readAnonymous(phase engine.Phase) func(*call) error {
+	return func(c *call) error {
+		return c.readServices(phase, (*engine.Engine).AnonymousServices)
+	}
+}
+
+// readServices answers with the services of the customer or contact key that the path names.
+func (c *call) readServices(phase engine.Phase,
+	read func(*engine.Engine, context.Context, string, engine.Phase) ([]*engine.Service, error)) error {
+	q, err := parseQuery(c.ctx.URI().QueryString())
+	if err != nil {
+		return err
+	}
+	d := c.server.deadlines.start()
+	services, err := read(c.engine, d, string(c.parameters[0]), phase)
+	c.server.deadlines.stop(d)
+	if err != nil {
+		return err
+	}
+	services = slices.DeleteFunc(services, func(s *engine.Service) bool {
+		return !matches(q.serviceTypes, s.Type) || !q.started(s.Started)
+	})
+	return c.reply(fasthttp.StatusOK, appendArray(c.out[:0], services, q.appendService))
+}
+
+// service reads the service that the path names, and the query.
+func (c *call) service() (*engine.Service, *query, error) {
+	q, err := parseQuery(c.ctx.URI().QueryString())
+	if err != nil {
+		return nil, nil, err
+	}
+	id, err := c.serviceID()
+	if err != nil {
+		return nil, nil, err
+	}
+	d := c.server.deadlines.start()
+	s, err := c.engine.Service(d, id)
+	c.server.deadlines.stop(d)
+	return s, q, err
+}
+
+func (c *call) readState() error {
+	s, q, err := c.service()
+	if err != nil {
+		return err
+	}
+	id, err := c.partID("state", s.ID)
+	if err != nil {
+		return err
+	}
+	state := s.State(int64(id))
+	if state == nil {
+		return conversation.NoState(s.ID, id)
+	}
+	return c.reply(fasthttp.StatusOK, q.appendState(c.out[:0], s, state))
+}
+
+func (c *call) readTask() error {
+	s, q, err := c.service()
+	if err != nil {
+		return err
+	}
+	id, err := c.partID("task", s.ID)
+	if err != nil {
+		return err
+	}
+	task := s.Task(int64(id))
+	if task == nil {
+		return conversation.NoTask(s.ID, id)
+	}
+	return c.reply(fasthttp.StatusOK, q.appendTask(c.out[:0], s, task))
+}
+
+func readStates(phase engine.Phase) func(*call) error {
+	return func(c *call) error {
+		s, q, err := c.service()
+		if err != nil {
+			return err
+		}
+		states := q.states(s, phase)
+		states = slices.DeleteFunc(states, func(t *engine.State) bool { return !q.started(t.Started) })
+		return c.reply(fasthttp.StatusOK, appendArray(c.out[:0], states, func(b []byte, t *engine.State) []byte {
+			return q.appendState(b, s, t)
+		}))
+	}
+}
+
+func readTasks(phase engine.Phase) func(*call) error {
+	return func(c *call) error {
+		s, q, err := c.service()
+		if err != nil {
+			return err
+		}
+		tasks := q.tasks(s, phase)
+		tasks = slices.DeleteFunc(tasks, func(t *engine.Task) bool {
+			return !q.started(t.Started) || q.stateID != nil && int64(t.State) != *q.stateID
+		})
+		return c.reply(fasthttp.StatusOK, appendArray(c.out[:0], tasks, func(b []byte, t *engine.Task) []byte {
+			return q.appendTask(b, s, t)
+		}))
+	}
+}
+
+// states are those of a service that the query lets pass, oldest first.
+func (q *query) states(s *engine.Service, phase engine.Phase) []*engine.State {
+	var states []*engine.State
+	for i := range s.States {
+		if t := &s.States[i]; inPhase(phase, t.Completed != nil) && matches(q.stateTypes, t.Type) {
+			states = append(states, t)
+		}
+	}
+	slices.SortFunc(states, func(a, b *engine.State) int {
+		return cmp.Or(cmp.Compare(a.Started, b.Started), cmp.Compare(a.ID, b.ID))
+	})
+	return states
+}
+
+// tasks are those of a service that the query lets pass, oldest first.
+func (q *query) tasks(s *engine.Service, phase engine.Phase) []*engine.Task {
+	var tasks []*engine.Task
+	for i := range s.Tasks {
+		if t := &s.Tasks[i]; inPhase(phase, t.Completed != nil) && matches(q.taskTypes, t.Type) {
+			tasks = append(tasks, t)
+		}
+	}
+	slices.SortFunc(tasks, func(a, b *engine.Task) int {
+		return cmp.Or(cmp.Compare(a.Started, b.Started), cmp.Compare(a.ID, b.ID))
+	})
+	return tasks
+}
+
+func inPhase(phase engine.Phase, completed bool) bool {
+	return phase == engine.AnyPhase || completed == (phase == engine.Completed)
+}
+
+// matches tells whether a type is among those asked for. Where none are, every one is.
+func matches(types []string, t engine.Value) bool {
+	return len(types) == 0 || t.Present() && slices.Contains(types, t.Text())
+}
+
+func (q *query) started(at engine.Instant) bool {
+	return (q.from == 0 || at >= q.from) && (q.to == 0 || at < q.to)
+}

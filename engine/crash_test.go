@@ -39,7 +39,11 @@ func TestPowerCuts(t *testing.T) {
 	fs := vfs.NewCrashableMem()
 	w := &witness{facts: map[ServiceID]*fact{}, byKey: map[string]ServiceID{}}
 	w.more = sync.NewCond(&w.mu)
-	for life := range *crashLives {
+	lives := *crashLives
+	if testing.Short() {
+		lives /= 4
+	}
+	for life := range lives {
 		fs = w.live(t, fs, rng, life)
 		if t.Failed() {
 			t.Fatalf("in life %d", life)

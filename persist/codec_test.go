@@ -2,6 +2,7 @@ package persist
 
 import (
 	"bytes"
+	"encoding/binary"
 	"math"
 	"math/rand/v2"
 	"reflect"
@@ -175,6 +176,12 @@ func TestFrame(t *testing.T) {
 			if _, _, err := readGroups(first, appendFrame(nil, wrong, raw)); err == nil {
 				t.Fatalf("a frame of records %d to %d passes as one to %d", first, h.last, wrong.last)
 			}
+		}
+		longer := append(bytes.Clone(raw), 0) // a byte too many within the last group
+		at := len(raw) - len(appendGroup(nil, want[len(want)-1].owner, want[len(want)-1].records))
+		binary.LittleEndian.PutUint32(longer[at:], uint32(len(longer)-at-4))
+		if _, _, err := readGroups(first, appendFrame(nil, h, longer)); err == nil {
+			t.Fatalf("%x with a byte too many passes", raw)
 		}
 		value[0]++
 		if _, _, err := readFrame(value, nil); err == nil {

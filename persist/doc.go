@@ -10,9 +10,9 @@
 //
 // # The folder
 //
-//	FORMAT  "switchboard data folder, format 1\n", written before anything else, whole or not
-//	        at all (by way of FORMAT.new); read before Pebble opens
 //	LOCK    empty; held by the one process that has the folder open
+//	FORMAT  "switchboard data folder, format 1\n"; written under the lock before any other file,
+//	        whole or not at all (by way of FORMAT.new), and read before anything is touched
 //	others  Pebble's, at its format FormatValueSeparation, comparer "switchboard.keys.v1",
 //	        bloom filters of 10 bits a prefix, tables not compressed
 //
@@ -34,15 +34,17 @@
 //	frame  version u8 (1), last uvarint, reserved uvarint, groups as one s2 block
 //	row    version u8 (1), codec u8, last uvarint, body: plain (codec 0) or as one s2 block
 //	       (codec 1, from 256 bytes on)
-//	index  owner
+//	index  owner, as in keys; without a version, like them
 //	mark   version u8 (1), first uvarint, reserved uvarint
 //
 //	group  length u32 le of what follows, owner, number of records uvarint, records
 //	body   number of records uvarint, records: the fewest that make the service again
 //
-// A frame's last is the number of its last record, a row's that of the last record it holds the
-// effect of, the mark's first that of the first record of the first frame. Service ids with
-// counters up to reserved may have been given, in every partition.
+// A frame's last is the number of its last record; a row's is that of its owner's last record
+// when it was made; the mark's first is that of the first frame's first record or, where there
+// is no frame, of the next one. Service ids with counters up to reserved may have been given, in
+// every partition. In a row the start of the service has as its at the last update, the other
+// records have none, and the service's end stands right after its start.
 //
 // # Records
 //
@@ -87,8 +89,8 @@
 //     row they wait for, or a later one.
 //   - A frame carries the reserved of the moment at which it is cut, and the mark that of its
 //     own. After a restart counters begin past the highest of them: an id is never given again
-//     once a record that holds it, or one after it, is on disk. One that was given just before
-//     a crash and reached no disk may be, for nobody was told of it.
+//     once its record, or any that was appended after it was given, is on disk. Another may be,
+//     for nobody was told of it.
 //   - Version 1 is the only one. A higher one in FORMAT is refused before anything is touched;
 //     in a value it is an error that names both.
 package persist

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"runtime"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -141,6 +142,26 @@ func TestOldest(t *testing.T) {
 	closeStore(t, s)
 }
 
+// Those named are a quarter more than have come in since the last time, and a share beside.
+func TestOldestKeepsUp(t *testing.T) {
+	s := openStore(t, testOptions(vfs.NewMem()))
+	for i := range 1000 {
+		wake(t, s, conversation.Owner{Key: strconv.Itoa(i)}).start(t, nil)
+	}
+	for _, want := range []int{1000, rowShare} {
+		if got := s.Oldest(); len(got) != want || got[0].Key != "0" {
+			t.Errorf("%d are named, the first is %v; it should be %d", len(got), got[0], want)
+		}
+	}
+	for i := range 100 {
+		wake(t, s, conversation.Owner{Key: strconv.Itoa(1000 + i)}).start(t, nil)
+	}
+	if got := s.Oldest(); len(got) != 100+25+rowShare {
+		t.Errorf("%d are named after 100 came in", len(got))
+	}
+	closeStore(t, s)
+}
+
 // Below the reserve of free space nothing is let in. While it is, the disk is looked at once a
 // second, and with space again things go on.
 func TestNoSpace(t *testing.T) {
@@ -162,7 +183,9 @@ func TestNoSpace(t *testing.T) {
 	room(s, ErrNoSpace) // from the start
 	free(1 << 30)
 	room(s, ErrNoSpace) // looked at a moment ago
-	clock.Add(int64(spaceEvery))
+	clock.Add(int64(spaceEvery) - 1)
+	room(s, ErrNoSpace)
+	clock.Add(1)
 	room(s, nil)
 
 	free(0) // it fills while nothing is written here: not noticed until enough is

@@ -61,6 +61,9 @@ func (m model) check(t *testing.T, s *Store) map[conversation.Owner]*resident {
 			if w := want.Service(id); w == nil || w.Completed == nil {
 				t.Fatalf("%v: service %d has a completed row, and should be %+v", o, id, w)
 			}
+			if active, _, err := s.service(o, activePhase, id); err != nil || active != nil {
+				t.Fatalf("%v: service %d has two rows, %v", o, id, err)
+			}
 		}
 	}
 	return residents
@@ -102,6 +105,9 @@ func TestReopen(t *testing.T) {
 		}
 		m.apply(o, r.decide(t, &conversation.ServiceEnd{Service: r.domain.Services()[1].ID}))
 		waitFor(t, s, r.watermark)
+		if owner, found, err := s.OwnerOf(r.domain.Services()[0].ID); err != nil || !found || owner != o {
+			t.Errorf("a service of %v without rows belongs to %v, %v, %v", o, owner, found, err)
+		}
 	}
 	closeStore(t, s)
 
@@ -234,7 +240,7 @@ func (h *history) step() {
 		r = wake(h.t, h.store, o)
 		h.residents[o] = r
 	}
-	switch n := h.random.IntN(40); {
+	switch n := h.random.IntN(42); {
 	case n < 24:
 		if records := r.decide(h.t, h.event(r)); len(records) > 0 {
 			h.model.apply(o, records)
@@ -252,6 +258,12 @@ func (h *history) step() {
 			delete(h.residents, o)
 		}
 	case n < 39:
+		h.loadAgain(r)
+	case n < 40: // everybody's, so that frames are deleted
+		for _, r := range h.residents {
+			r.writeRows()
+		}
+	case n < 41:
 		h.crash()
 	default:
 		closeStore(h.t, h.store)
@@ -278,6 +290,25 @@ func (h *history) event(r *resident) conversation.Event {
 		return &conversation.StateEnd{Service: id, ID: 1, Details: randomDetails(h.random)}
 	default:
 		return &conversation.Composite{Service: service, HasTask: h.random.IntN(2) == 0, CreateNew: h.random.IntN(4) == 0}
+	}
+}
+
+// loadAgain is what follows a panic: what is in memory is forgotten, the store is not.
+func (h *history) loadAgain(r *resident) {
+	syncAll(h.t, h.store)
+	r.domain = conversation.Customer{Owner: r.domain.Owner}
+	var err error
+	if r.unwritten, _, err = h.store.Load(&r.domain, r.unwritten); err != nil {
+		h.t.Fatalf("load again: %v", err)
+	}
+	want := h.model[r.domain.Owner]
+	if want == nil {
+		return
+	}
+	for _, w := range want.Services() {
+		if got := r.domain.Service(w.ID); w.Completed == nil && (got == nil || !sameService(got, w)) {
+			h.t.Fatalf("service\n%+v\nshould be\n%+v", got, w)
+		}
 	}
 }
 
@@ -309,17 +340,40 @@ func (h *history) reopen() {
 	h.residents = h.model.check(h.t, h.store)
 }
 
+// A customer whose rows were handed over is all in its rows, once they are on disk: its frames
+// may be gone, and are not asked for.
+func TestLoadAfterHandOver(t *testing.T) {
+	s := openStore(t, testOptions(vfs.NewMem()))
+	r := wake(t, s, alice)
+	r.start(t, nil)
+	waitFor(t, s, r.watermark)
+	u := r.unwritten
+	r.writeRows()
+	syncAll(t, s)
+	if left := framesOnDisk(t, s); len(left) != 0 {
+		t.Fatalf("frames that end with %v are left", left)
+	}
+	c := conversation.Customer{Owner: alice}
+	if _, last, err := s.Load(&c, u); err != nil || last != r.watermark || len(c.Services()) != 1 {
+		t.Errorf("%d services up to record %d, %v", len(c.Services()), last, err)
+	}
+	closeStore(t, s)
+}
+
 // Closing writes what was appended last, and leaves no goroutine behind.
 func TestClose(t *testing.T) {
 	ignore := goleak.IgnoreCurrent()
 	fs, m := vfs.NewMem(), make(model)
-	s := openStore(t, testOptions(fs))
-	r := wake(t, s, alice)
-	for range 100 {
-		m.apply(alice, r.decide(t, &conversation.Composite{Service: conversation.ServiceStart{CustomerID: "alice"}, CreateNew: true}))
+	for range 20 { // the committer may have been about to write it anyway
+		s := openStore(t, testOptions(fs))
+		r := m.check(t, s)[alice]
+		if r == nil {
+			r = wake(t, s, alice)
+		}
+		m.apply(alice, r.decide(t, &conversation.ServiceStart{CustomerID: "alice"}))
+		closeStore(t, s)
 	}
-	closeStore(t, s)
-	s = openStore(t, testOptions(fs))
+	s := openStore(t, testOptions(fs))
 	m.check(t, s)
 	closeStore(t, s)
 	goleak.VerifyNone(t, ignore)

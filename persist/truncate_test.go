@@ -1,6 +1,7 @@
 package persist
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -103,6 +104,9 @@ func TestTruncateBehindOne(t *testing.T) {
 	}
 	start(late, 1000) // 8
 	start(early, 1000)
+	if left := framesOnDisk(t, s); len(left) != 6 {
+		t.Fatalf("frames that end with %v are left, and no rows of theirs are written", left)
+	}
 	early.writeRows()
 	syncAll(t, s)
 	if left := framesOnDisk(t, s); !slices.Equal(left, []uint64{8, 9}) {
@@ -113,6 +117,50 @@ func TestTruncateBehindOne(t *testing.T) {
 	if s.next != 10 {
 		t.Errorf("the next record is %d", s.next)
 	}
+	m.check(t, s)
+	closeStore(t, s)
+}
+
+// Rows that go into a later frame than the one being cut are not on disk with it: the frames
+// that they stand for must outlive a crash between the two. The committing is done by hand.
+func TestTruncateNotBeforeTheRows(t *testing.T) {
+	fs, m := vfs.NewCrashableMem(), make(model)
+	s := openStore(t, testOptions(fs))
+	close(s.closed)
+	s.done.Wait()
+	c := committer{store: s, batch: s.db.NewBatch()}
+	commit := func() {
+		t.Helper()
+		if !c.commit() {
+			t.Fatal("there is no frame")
+		}
+	}
+	first, second, third := wake(t, s, alice), wake(t, s, bob), wake(t, s, carol)
+	start := func(r *resident, details conversation.Details) {
+		m.apply(r.domain.Owner, r.decide(t, &conversation.ServiceStart{CustomerID: r.domain.Owner.Key, Details: details}))
+	}
+	start(first, nil)
+	commit()
+	start(second, noise(newRandom(t), frameBytes))        // fills the next frame
+	third.start(t, nil)                                   // and this opens the one after it
+	for _, r := range []*resident{first, third, second} { // the large one last: what comes after it opens a frame
+		r.writeRows()
+	}
+	commit()
+	clone := fs.CrashClone(vfs.CrashCloneCfg{})
+	commit()
+	if left := framesOnDisk(t, s); len(left) != 1 {
+		t.Errorf("frames that end with %v are left, only that of the rows should be", left)
+	}
+	if c.commit() {
+		t.Error("there is one more frame")
+	}
+	if err := errors.Join(c.batch.Close(), s.db.Close(), s.lock.Close()); err != nil {
+		t.Fatal(err)
+	}
+	s.cache.Unref()
+
+	s = openStore(t, testOptions(clone))
 	m.check(t, s)
 	closeStore(t, s)
 }

@@ -6,6 +6,7 @@
 package actors
 
 import (
+	"context"
 	"io"
 	"log/slog"
 	"sync"
@@ -40,10 +41,11 @@ type Directory struct {
 	store  *persist.Store
 	system *actor.ActorSystem
 	shards [shards]shard
-	bytes  atomic.Int64  // what all awake customers are counted as
-	full   chan struct{} // holds one when that is past AwakeBytes
-	hand   int           // the shard where the sleeper goes on; its own
-	closed chan struct{}
+	bytes  atomic.Int64       // what all awake customers are counted as
+	full   chan struct{}      // holds one when that is past AwakeBytes
+	hand   int                // the shard where the sleeper goes on; the keeper's alone
+	errand *Message           // what the keeper asks with; its alone
+	stop   context.CancelFunc // of the keeper
 	done   sync.WaitGroup
 }
 
@@ -58,10 +60,9 @@ type shard struct {
 // New makes a Directory over the store and starts its keeper.
 func New(store *persist.Store, o Options) *Directory {
 	d := &Directory{
-		opts:   o,
-		store:  store,
-		full:   make(chan struct{}, 1),
-		closed: make(chan struct{}),
+		opts:  o,
+		store: store,
+		full:  make(chan struct{}, 1),
 		system: actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
 			return slog.New(slog.NewTextHandler(io.Discard, nil)) // what goes wrong is answered or logged here
 		})),
@@ -75,16 +76,20 @@ func New(store *persist.Store, o Options) *Directory {
 			actor.WithDispatcher(actor.NewDefaultDispatcher(throughput)),
 		)
 	}
-	d.done.Add(1)
-	go d.keep()
+	ctx, stop := context.WithCancel(context.Background())
+	d.stop = stop
+	d.done.Go(func() { d.keep(ctx) })
 	return d
 }
 
-// Close stops the keeper. Nothing may be sent any more; the actors have no goroutines.
-func (d *Directory) Close() {
-	close(d.closed)
+// Close has everybody's rows written, so that the next start reads no journal. Nothing may be
+// sent any more; the actors have no goroutines.
+func (d *Directory) Close() error {
+	d.stop()
 	d.done.Wait()
+	err := d.writeAll(context.Background())
 	d.system.Shutdown()
+	return err
 }
 
 // Send brings m to the owner's actor, awake or not, and often serves it before returning.

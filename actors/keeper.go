@@ -15,17 +15,10 @@ const (
 // keep is the one goroutine that works by itself: it writes rows while the journal's tail is
 // long, and lets customers sleep while they take too much memory. Each step of both can be
 // called by a test.
-func (d *Directory) keep() {
-	defer d.done.Done()
-	ctx, stop := context.WithCancel(context.Background())
-	defer stop()
-	go func() {
-		<-d.closed
-		stop()
-	}()
+func (d *Directory) keep(ctx context.Context) {
 	for {
 		select {
-		case <-d.closed:
+		case <-ctx.Done():
 			return
 		case <-d.store.Pressure():
 			for d.store.Pressed() && ctx.Err() == nil && d.WriteRows(ctx) > 0 {
@@ -55,8 +48,8 @@ func (d *Directory) WriteRows(ctx context.Context) int {
 	return len(owners)
 }
 
-// Checkpoint writes the rows of everybody, so that the journal's tail is empty.
-func (d *Directory) Checkpoint(ctx context.Context) error {
+// writeAll writes the rows of everybody, so that the journal's tail is empty.
+func (d *Directory) writeAll(ctx context.Context) error {
 	for d.WriteRows(ctx) > 0 {
 	}
 	return ctx.Err()
@@ -102,12 +95,17 @@ func (s *shard) unused(limit int) []conversation.Owner {
 
 // ask has a customer do a task and waits until it has.
 func (d *Directory) ask(ctx context.Context, o conversation.Owner, t task) error {
-	m := NewMessage()
+	if d.errand == nil {
+		d.errand = NewMessage()
+	}
+	m := d.errand
+	m.reset()
 	m.task = t
 	if err := d.Send(o, m); err != nil {
 		return err
 	}
 	if err := m.Await(ctx); err != nil {
+		d.errand = nil // it stays in the mailbox
 		return err
 	}
 	return m.Err

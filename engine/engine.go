@@ -65,10 +65,7 @@ func (e *Engine) Close() error {
 		for e.requests.Load() > 0 {
 			<-e.idle
 		}
-		// With every row written the next start reads no journal.
-		err := e.directory.Checkpoint(context.Background())
-		e.directory.Close()
-		e.closeErr = errors.Join(err, e.store.Close())
+		e.closeErr = errors.Join(e.directory.Close(), e.store.Close())
 	})
 	return e.closeErr
 }

@@ -3,6 +3,7 @@ package persist
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/klauspost/compress/s2"
 
@@ -29,13 +30,14 @@ func appendFrame(to []byte, h frameHeader, groups []byte) []byte {
 	to = append(to, formatVersion)
 	to = binary.AppendUvarint(to, h.last)
 	to = binary.AppendUvarint(to, h.reserved)
+	return appendPacked(to, groups)
+}
+
+// appendPacked adds raw as one s2 block.
+func appendPacked(to, raw []byte) []byte {
 	at := len(to)
-	need := at + s2.MaxEncodedLen(len(groups))
-	if cap(to) < need {
-		to = append(make([]byte, 0, need), to...)
-	}
-	packed := s2.Encode(to[at:need], groups)
-	return to[:at+len(packed)]
+	to = slices.Grow(to, s2.MaxEncodedLen(len(raw)))
+	return to[:at+len(s2.Encode(to[at:cap(to)], raw))]
 }
 
 func readFrame(value, into []byte) (h frameHeader, groups []byte, err error) {

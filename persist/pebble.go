@@ -2,6 +2,7 @@ package persist
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -15,6 +16,16 @@ const (
 	bloomBits = 10
 	// blockBytes of a table: rows are packed one by one, so larger blocks only save index.
 	blockBytes = 16 << 10
+	// separateFrom is the size in bytes from which a value stands in a blob file, where
+	// compactions leave it: frames, which are soon deleted, and the rows of services with
+	// extensions.
+	separateFrom = 256
+	// blobDepth is how many blob files one table may lead to.
+	blobDepth = 10
+	// A blob file is rewritten when a third of it is garbage, and not in its first minutes, in
+	// which what is short-lived dies.
+	blobGarbage = 0.33
+	blobAge     = 5 * time.Minute
 	// openFiles that Pebble keeps.
 	openFiles = 1_000
 )
@@ -34,6 +45,12 @@ func (s *Store) pebbleOptions() *pebble.Options {
 		Logger:                      logger{s},
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
 		EventListener:               &pebble.EventListener{BackgroundError: s.backgroundError},
+	}
+	o.Experimental.ValueSeparationPolicy = func() pebble.ValueSeparationPolicy {
+		return pebble.ValueSeparationPolicy{
+			Enabled: true, MinimumSize: separateFrom, MaxBlobReferenceDepth: blobDepth,
+			RewriteMinimumAge: blobAge, TargetGarbageRatio: blobGarbage,
+		}
 	}
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(bloomBits)

@@ -93,8 +93,8 @@ func (s *Store) Load(c *conversation.Customer, u *Unwritten) (_ *Unwritten, last
 		delete(s.tail.recovered, c.Owner)
 	}
 	s.mu.Unlock()
-	rowsAt := make(map[conversation.ServiceID]uint64)
-	if err := s.loadActive(c, rowsAt); err != nil {
+	rowsAt, err := s.loadActive(c)
+	if err != nil {
 		return u, 0, err
 	}
 	for _, at := range rowsAt {
@@ -102,6 +102,9 @@ func (s *Store) Load(c *conversation.Customer, u *Unwritten) (_ *Unwritten, last
 	}
 	if u == nil || u.handedOver {
 		return u, last, nil
+	}
+	if rowsAt == nil {
+		rowsAt = make(map[conversation.ServiceID]uint64)
 	}
 	for _, first := range u.frames {
 		replayed, err := s.replay(c, first, rowsAt)
@@ -113,16 +116,21 @@ func (s *Store) Load(c *conversation.Customer, u *Unwritten) (_ *Unwritten, last
 	return u, last, nil
 }
 
-func (s *Store) loadActive(c *conversation.Customer, rowsAt map[conversation.ServiceID]uint64) error {
+// loadActive adds the active services to c and tells which record each row holds last. The
+// map is made for replay, and with the first row: most who are asked for were never seen.
+func (s *Store) loadActive(c *conversation.Customer) (rowsAt map[conversation.ServiceID]uint64, err error) {
 	rows, err := s.rows(c.Owner, activePhase)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer rows.Close()
 	for {
 		svc, last, err := rows.Next()
 		if err != nil || svc == nil {
-			return err
+			return rowsAt, err
+		}
+		if rowsAt == nil {
+			rowsAt = make(map[conversation.ServiceID]uint64)
 		}
 		c.Add(svc)
 		rowsAt[svc.ID] = last

@@ -1,9 +1,11 @@
 package persist
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/klauspost/compress/s2"
@@ -46,27 +48,37 @@ func AppendRows(rows []Row, o conversation.Owner, s *conversation.Service, last 
 	return rows
 }
 
+// rowBuffers are what encoding a row needs for a moment: rows are encoded in many actors'
+// turns, and a fresh page costs more than packing it.
+type rowBuffers struct {
+	records []conversation.Record
+	raw     []byte
+	value   []byte
+}
+
+var rowPool = sync.Pool{New: func() any { return new(rowBuffers) }}
+
 func encodeRow(s *conversation.Service, last uint64) []byte {
-	records := s.Records(make([]conversation.Record, 0, 2+2*len(s.States)+2*len(s.Tasks)))
-	size := 64
-	for i := range records {
-		size += 64 + len(records[i].Details) + len(records[i].ContactKey) + len(records[i].Type.Text())
+	b := rowPool.Get().(*rowBuffers)
+	defer rowPool.Put(b)
+	b.records = s.Records(b.records[:0])
+	b.raw = binary.AppendUvarint(b.raw[:0], uint64(len(b.records)))
+	for i := range b.records {
+		b.raw = appendRecord(b.raw, &b.records[i])
 	}
-	raw := make([]byte, 0, size)
-	raw = binary.AppendUvarint(raw, uint64(len(records)))
-	for i := range records {
-		raw = appendRecord(raw, &records[i])
+	clear(b.records) // the service's details are not this pool's to keep
+	codec := byte(packedRow)
+	if len(b.raw) < packFrom {
+		codec = plainRow
 	}
-	header := make([]byte, 0, 2+binary.MaxVarintLen64)
-	header = append(header, formatVersion, plainRow)
-	header = binary.AppendUvarint(header, last)
-	if len(raw) < packFrom {
-		return append(header, raw...)
+	b.value = append(b.value[:0], formatVersion, codec)
+	b.value = binary.AppendUvarint(b.value, last)
+	if codec == plainRow {
+		b.value = append(b.value, b.raw...)
+	} else {
+		b.value = appendPacked(b.value, b.raw)
 	}
-	header[1] = packedRow
-	value := make([]byte, len(header)+s2.MaxEncodedLen(len(raw)))
-	copy(value, header)
-	return value[:len(header)+len(s2.Encode(value[len(header):], raw))]
+	return bytes.Clone(b.value)
 }
 
 // decodeRow rebuilds a service and tells the number of the last record that its row holds.

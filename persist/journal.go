@@ -3,7 +3,7 @@ package persist
 import (
 	"context"
 	"fmt"
-	"runtime"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -16,9 +16,9 @@ const (
 	frameBytes = 2 << 20
 	// rowBytes is the same for the rows that ride along.
 	rowBytes = 1 << 20
-	// gatherYields is how often the committer steps back before it cuts a frame, so that
-	// callers whom the last sync released can get into this one. More gained nothing.
-	gatherYields = 3
+	// gatherStep is how long the committer steps back at a time before it cuts a frame that
+	// is small beside the last one; see gather.
+	gatherStep = 50 * time.Microsecond
 	// spareFrames are kept with their buffers: one open, one in sync, one between.
 	spareFrames = 3
 )
@@ -27,6 +27,7 @@ const (
 type frame struct {
 	ordinal     uint64 // frames in the order in which they are opened
 	first, last uint64 // numbers of its records; last is first-1 while it has none
+	messages    int    // groups of records
 	groups      []byte
 	rows        []Row
 	rowBytes    int
@@ -44,6 +45,7 @@ func (s *Store) Append(u *Unwritten, o conversation.Owner, records []conversatio
 		f = s.addFrame()
 	}
 	first := s.next
+	f.messages++
 	f.groups = appendGroup(f.groups, o, records)
 	s.next += uint64(len(records))
 	f.last = s.next - 1
@@ -179,10 +181,11 @@ func (s *Store) commitFrames() {
 			}
 			return
 		}
-		for range gatherYields {
-			runtime.Gosched()
-		}
-		for c.commit() {
+		for {
+			c.gather()
+			if !c.commit() {
+				break
+			}
 		}
 	}
 }
@@ -192,6 +195,29 @@ type committer struct {
 	store *Store
 	batch *pebble.Batch
 	value []byte
+
+	lastSync     time.Duration // of the last frame
+	lastMessages int
+}
+
+// gather lets a frame grow that has less than half of the messages of the last one: those whom
+// the last sync released are about to come back, and a sync costs the same for one as for a
+// hundred. Without it large and small frames alternate. It takes no longer than the last
+// sync did, and a lone caller, whose frames are all alike, never waits.
+func (c *committer) gather() {
+	for waited := time.Duration(0); waited < c.lastSync; waited += gatherStep {
+		c.store.mu.Lock()
+		n := len(c.store.open)
+		messages := 0
+		if n > 0 {
+			messages = c.store.open[0].messages
+		}
+		c.store.mu.Unlock()
+		if n != 1 || 2*messages >= c.lastMessages {
+			return
+		}
+		time.Sleep(gatherStep)
+	}
 }
 
 // commit cuts the oldest frame and puts it on disk; false when there is none.
@@ -205,6 +231,7 @@ func (c *committer) commit() bool {
 	f := s.open[0]
 	s.open = append(s.open[:0], s.open[1:]...)
 	s.cutting = f
+	s.tail.inLastFrame, s.tail.noted = s.tail.noted, 0
 	reserved := s.reserved.Load()
 	var cut truncation
 	if len(s.open) == 0 { // else rows in a later frame may be what the tail no longer waits for
@@ -230,7 +257,9 @@ func (c *committer) commit() bool {
 		c.must(c.batch.DeleteRange(frameKey(cut.from), frameKey(cut.to), nil))
 		c.must(c.batch.Set(markKey, encodeMark(mark{first: cut.to, reserved: reserved}), nil))
 	}
+	began := time.Now()
 	c.must(c.batch.Commit(pebble.Sync))
+	c.lastSync, c.lastMessages = time.Since(began), f.messages
 	s.space.used(len(c.batch.Repr()))
 	s.settle(f, packed, cut)
 	return true

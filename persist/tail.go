@@ -16,7 +16,9 @@ type tail struct {
 	bytes  int64 // of frames, packed
 
 	head, last *Unwritten // a list, oldest first; those handed over leave it at the head
-	noted      int        // owners that joined it since Oldest was asked
+	noted      int        // owners that joined it since the last frame was cut
+
+	inLastFrame int // owners that joined it before that, since the frame before
 
 	recovered map[conversation.Owner]*Unwritten // owners that have not been woken since the start
 	room      chan struct{}                     // closed when the tail is below its bound again; nil when nobody waits
@@ -145,17 +147,16 @@ func (s *Store) Pressed() bool {
 	return s.tail.bytes > s.opts.TailBytes/2
 }
 
-// rowShare is how many owners Oldest names beside those that came in since: enough for a tail
-// at rest, few enough that a frame is no later for them.
+// rowShare is how many owners Oldest names beside what the last frame brought: so many that
+// the tail shrinks under any load, so few that no answer waits long behind their rows.
 const rowShare = 64
 
-// Oldest names the owners that have waited longest for their rows: a quarter more than have
-// come in since it was last asked, so that the tail shrinks under any load.
+// Oldest names the owners that have waited longest for their rows: those whose turn it is in
+// one frame.
 func (s *Store) Oldest() []conversation.Owner {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	limit := s.tail.noted + s.tail.noted/4 + rowShare
-	s.tail.noted = 0
+	limit := s.tail.inLastFrame + rowShare
 	var owners []conversation.Owner
 	for u := s.tail.head; u != nil && limit > 0; u = u.next {
 		if !u.handedOver {

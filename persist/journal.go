@@ -200,7 +200,7 @@ type committer struct {
 	lastMessages int
 }
 
-// gather lets a frame grow that has less than half of the messages of the last one: those whom
+// gather lets a frame grow that has less than three quarters of the messages of the last one: those whom
 // the last sync released are about to come back, and a sync costs the same for one as for a
 // hundred. Without it large and small frames alternate. It takes no longer than the last
 // sync did, and a lone caller, whose frames are all alike, never waits.
@@ -213,7 +213,7 @@ func (c *committer) gather() {
 			messages = c.store.open[0].messages
 		}
 		c.store.mu.Unlock()
-		if n != 1 || 2*messages >= c.lastMessages {
+		if n != 1 || 4*messages >= 3*c.lastMessages {
 			return
 		}
 		time.Sleep(gatherStep)

@@ -25,8 +25,9 @@ type Options struct {
 	MaxRequests            int
 	MaxRequestsPerCustomer int
 	MaxRequestBytes        int64 // default: a sixteenth of Memory
-	// TailBytes bounds the journal that a restart has to read: compressed bytes whose rows are
-	// not yet written. Rows are written from half of it on; at the bound requests wait.
+	// TailBytes bounds the journal that a restart has to read, the part whose rows are not yet
+	// written: its compressed bytes, and 200 for each record (a start or an end of a service, a
+	// state or a task). Rows are written from half of it on; at the bound requests wait.
 	TailBytes int64
 	// ReserveBytes of free disk space are left alone: below, writes are refused with
 	// ErrNoSpace, and reads go on. Negative: not watched.
@@ -61,7 +62,7 @@ type Bounds struct {
 const (
 	DefaultMaxRequests            = 16_384    // a waiting request holds some 10 KB: at most 160 MB
 	DefaultMaxRequestsPerCustomer = 4_096     // so that one hot customer leaves room for others
-	DefaultTailBytes              = 64 << 20  // read back in about a second
+	DefaultTailBytes              = 160 << 20 // read back in about a second: some 160,000 composite starts
 	DefaultReserveBytes           = 256 << 20 // room to compact and to restart in
 	MinMemory                     = 64 << 20  // Pebble's tables and caches fit beside some customers
 )

@@ -114,13 +114,13 @@ func TestRecordChecked(t *testing.T) {
 }
 
 // readGroups unpacks a frame wholly, as opening the store does.
-func readGroups(first uint64, value []byte) (h frameHeader, groups []readGroup, err error) {
+func readGroups(first uint64, value []byte) (h frameHeader, groups []unpackedGroup, err error) {
 	h, raw, err := readFrame(value, nil)
 	if err != nil {
 		return h, nil, err
 	}
-	err = eachGroup(first, h, raw, func(g *group) error {
-		read := readGroup{owner: g.owner}
+	err = eachGroup(first, h, raw, func(g *group, _ int) error {
+		read := unpackedGroup{owner: g.owner}
 		err := g.eachRecord(func(_ uint64, r *conversation.Record) error {
 			read.records = append(read.records, *r)
 			return nil
@@ -131,16 +131,16 @@ func readGroups(first uint64, value []byte) (h frameHeader, groups []readGroup, 
 	return h, groups, err
 }
 
-type readGroup struct {
+type unpackedGroup struct {
 	owner   conversation.Owner
 	records []conversation.Record
 }
 
 // randomFrame is a frame from record first on.
-func randomFrame(r *rand.Rand, first uint64) (value, raw []byte, h frameHeader, groups []readGroup) {
+func randomFrame(r *rand.Rand, first uint64) (value, raw []byte, h frameHeader, groups []unpackedGroup) {
 	h = frameHeader{last: first - 1, reserved: r.Uint64N(1 << 41)}
 	for range 1 + r.IntN(4) {
-		g := readGroup{owner: randomOwner(r)}
+		g := unpackedGroup{owner: randomOwner(r)}
 		for range 1 + r.IntN(3) {
 			g.records = append(g.records, randomRecord(r))
 		}

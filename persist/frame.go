@@ -81,32 +81,39 @@ type group struct {
 	body  reader
 }
 
+// readGroup reads the group at the start of b, whose first record has the number first, and
+// what follows it.
+func readGroup(b []byte, first uint64) (g group, rest []byte, err error) {
+	if len(b) < 4 {
+		return g, nil, errTorn
+	}
+	n := binary.LittleEndian.Uint32(b)
+	if uint64(n) > uint64(len(b)-4) {
+		return g, nil, errTorn
+	}
+	owner, body, err := readOwner(b[4 : 4+n])
+	if err != nil {
+		return g, nil, err
+	}
+	g = group{owner: owner, first: first, body: reader{b: body}}
+	g.count = g.body.uvarint()
+	return g, b[4+n:], g.body.err
+}
+
 // eachGroup walks a frame's groups in order, and checks that their records are just those
-// that the frame's numbers say.
-func eachGroup(first uint64, h frameHeader, groups []byte, do func(g *group) error) error {
+// that the frame's numbers say. at is where a group begins.
+func eachGroup(first uint64, h frameHeader, groups []byte, do func(g *group, at int) error) error {
 	next := first
-	for len(groups) > 0 {
-		if len(groups) < 4 {
-			return errTorn
-		}
-		n := binary.LittleEndian.Uint32(groups)
-		if uint64(n) > uint64(len(groups)-4) {
-			return errTorn
-		}
-		owner, rest, err := readOwner(groups[4 : 4+n])
+	for rest := groups; len(rest) > 0; {
+		g, after, err := readGroup(rest, next)
 		if err != nil {
 			return err
 		}
-		g := group{owner: owner, first: next, body: reader{b: rest}}
-		g.count = g.body.uvarint()
-		if g.body.err != nil {
-			return g.body.err
-		}
-		if err := do(&g); err != nil {
+		if err := do(&g, len(groups)-len(rest)); err != nil {
 			return err
 		}
 		next += g.count
-		groups = groups[4+n:]
+		rest = after
 	}
 	if next != h.last+1 {
 		return fmt.Errorf("holds records %d to %d, its header says %d", first, next-1, h.last)

@@ -9,7 +9,7 @@ import (
 
 // cachedFrames is how many unpacked frames are kept. After a restart rows are written in the
 // order of the journal, so that neighbours come from the same frame.
-const cachedFrames = 8
+const cachedFrames = 16
 
 // frameCache keeps the frames last read back, unpacked.
 type frameCache struct {
@@ -19,33 +19,33 @@ type frameCache struct {
 
 type cachedFrame struct {
 	first  uint64
-	header frameHeader
 	groups []byte // never changed
 }
 
-func (c *frameCache) get(db *pebble.DB, first uint64) (frameHeader, []byte, error) {
+// get gives the groups of the frame that begins with record first, which is in the tail.
+func (c *frameCache) get(db *pebble.DB, first uint64) ([]byte, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i, e := range c.entries {
 		if e.first == first {
 			copy(c.entries[1:i+1], c.entries[:i])
 			c.entries[0] = e
-			return e.header, e.groups, nil
+			return e.groups, nil
 		}
 	}
 	value, closer, err := db.Get(frameKey(first))
 	if err != nil {
-		return frameHeader{}, nil, fmt.Errorf("read: %w", err)
+		return nil, fmt.Errorf("read: %w", err)
 	}
 	defer closer.Close()
-	h, groups, err := readFrame(value, nil)
+	_, groups, err := readFrame(value, nil)
 	if err != nil {
-		return h, nil, err
+		return nil, err
 	}
 	if len(c.entries) < cachedFrames {
 		c.entries = append(c.entries, cachedFrame{})
 	}
 	copy(c.entries[1:], c.entries)
-	c.entries[0] = cachedFrame{first: first, header: h, groups: groups}
-	return h, groups, nil
+	c.entries[0] = cachedFrame{first: first, groups: groups}
+	return groups, nil
 }

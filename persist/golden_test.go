@@ -105,7 +105,7 @@ func goldenText(t *testing.T, name, now string) {
 func TestGoldenFrame(t *testing.T) {
 	records := goldenRecords()
 	h := frameHeader{last: 1000 + 7, reserved: idBlock}
-	want := []readGroup{{goldenOwner, records}, {goldenAnonymous, records[:1]}}
+	want := []unpackedGroup{{goldenOwner, records}, {goldenAnonymous, records[:1]}}
 	var raw []byte
 	for _, g := range want {
 		raw = appendGroup(raw, g.owner, g.records)

@@ -12,8 +12,9 @@ import (
 
 const (
 	// frameBytes is the size in bytes, before packing, at which a frame takes no further
-	// group: a thousand bodies of the page's example; more packs no better.
-	frameBytes = 2 << 20
+	// group: four hundred bodies of the page's example. More packs no better, and a customer
+	// that is read back from the tail unpacks a whole frame.
+	frameBytes = 1 << 20
 	// rowBytes is the same for the rows that ride along.
 	rowBytes = 1 << 20
 	// gatherStep is how long the committer steps back at a time before it cuts a frame that
@@ -45,6 +46,7 @@ func (s *Store) Append(u *Unwritten, o conversation.Owner, records []conversatio
 		f = s.addFrame()
 	}
 	first := s.next
+	at := len(f.groups)
 	f.messages++
 	f.groups = appendGroup(f.groups, o, records)
 	s.next += uint64(len(records))
@@ -54,7 +56,7 @@ func (s *Store) Append(u *Unwritten, o conversation.Owner, records []conversatio
 			s.owners[records[i].Service] = o
 		}
 	}
-	u = s.tail.note(u, o, first, f.first)
+	u = s.tail.note(u, o, groupRef{frame: f.first, first: first, at: at})
 	last := f.last
 	s.mu.Unlock()
 	s.signal()
@@ -276,7 +278,7 @@ func (c *committer) must(err error) {
 func (s *Store) settle(f *frame, packed int, cut truncation) {
 	s.mu.Lock()
 	if f.last >= f.first {
-		s.tail.add(tailFrame{first: f.first, last: f.last, bytes: packed})
+		s.tail.add(tailFrame{first: f.first, last: f.last, bytes: frameWeight(f.first, f.last, packed)})
 		s.synced.Store(f.last)
 	}
 	s.written.Store(f.ordinal)

@@ -40,12 +40,14 @@ func (s *Store) recover() error {
 			return fmt.Errorf("frame of record %d: %w", first, err)
 		}
 		raw = groups[:0]
-		if err := eachGroup(first, h, groups, func(g *group) error { return s.recoverGroup(g, first) }); err != nil {
+		if err := eachGroup(first, h, groups, func(g *group, at int) error {
+			return s.recoverGroup(g, groupRef{frame: first, first: g.first, at: at})
+		}); err != nil {
 			return fmt.Errorf("frame of record %d: %w", first, err)
 		}
 		m.reserved = max(m.reserved, h.reserved)
 		s.next = h.last + 1
-		s.tail.add(tailFrame{first: first, last: h.last, bytes: len(value)})
+		s.tail.add(tailFrame{first: first, last: h.last, bytes: frameWeight(first, h.last, len(value))})
 	}
 	if err := iter.Error(); err != nil {
 		return fmt.Errorf("read the journal: %w", err)
@@ -70,8 +72,8 @@ func (s *Store) readMark() (mark, error) {
 	return decodeMark(value)
 }
 
-func (s *Store) recoverGroup(g *group, frame uint64) error {
-	u := s.tail.note(s.tail.recovered[g.owner], g.owner, g.first, frame)
+func (s *Store) recoverGroup(g *group, ref groupRef) error {
+	u := s.tail.note(s.tail.recovered[g.owner], g.owner, ref)
 	s.tail.recovered[g.owner] = u
 	return g.eachRecord(func(_ uint64, r *conversation.Record) error {
 		if r.Kind == conversation.ServiceStarted {
@@ -106,12 +108,10 @@ func (s *Store) Load(c *conversation.Customer, u *Unwritten) (_ *Unwritten, last
 	if rowsAt == nil {
 		rowsAt = make(map[conversation.ServiceID]uint64)
 	}
-	for _, first := range u.frames {
-		replayed, err := s.replay(c, first, rowsAt)
-		if err != nil {
-			return u, 0, fmt.Errorf("frame of record %d: %w", first, err)
+	for _, ref := range u.groups {
+		if last, err = s.replay(c, ref, rowsAt); err != nil {
+			return u, 0, fmt.Errorf("frame of record %d: %w", ref.frame, err)
 		}
-		last = max(last, replayed)
 	}
 	return u, last, nil
 }
@@ -137,43 +137,41 @@ func (s *Store) loadActive(c *conversation.Customer) (rowsAt map[conversation.Se
 	}
 }
 
-// replay applies what a frame of the tail says of the customer and its rows do not hold yet.
-// last is the number of the customer's last record in it.
-func (s *Store) replay(c *conversation.Customer, first uint64, rowsAt map[conversation.ServiceID]uint64) (last uint64, err error) {
-	h, groups, err := s.frames.get(s.db, first)
+// replay applies what a group of the tail says and the customer's rows do not hold yet. last
+// is the number of the group's last record.
+func (s *Store) replay(c *conversation.Customer, ref groupRef, rowsAt map[conversation.ServiceID]uint64) (last uint64, err error) {
+	groups, err := s.frames.get(s.db, ref.frame)
 	if err != nil {
 		return 0, err
 	}
-	err = eachGroup(first, h, groups, func(g *group) error {
-		if g.owner != c.Owner {
+	g, _, err := readGroup(groups[ref.at:], ref.first)
+	if err != nil {
+		return 0, err
+	}
+	err = g.eachRecord(func(number uint64, r *conversation.Record) error {
+		if c.Service(r.Service) == nil {
+			svc, at, err := s.service(c.Owner, completedPhase, r.Service)
+			if err != nil {
+				return err
+			}
+			if svc != nil {
+				c.Add(svc)
+				rowsAt[svc.ID] = at
+			}
+		}
+		if number <= rowsAt[r.Service] {
+			s.forget(r) // its index row came with the row
 			return nil
 		}
-		last = g.first + g.count - 1
-		return g.eachRecord(func(number uint64, r *conversation.Record) error {
-			if c.Service(r.Service) == nil {
-				svc, last, err := s.service(c.Owner, completedPhase, r.Service)
-				if err != nil {
-					return err
-				}
-				if svc != nil {
-					c.Add(svc)
-					rowsAt[svc.ID] = last
-				}
-			}
-			if number <= rowsAt[r.Service] {
-				s.forget(r) // its index row came with the row
-				return nil
-			}
-			if !c.Fits(r) {
-				return fmt.Errorf("record %d: %v of service %d does not fit", number, r.Kind, r.Service)
-			}
-			own := *r
-			own.Own(make([]byte, len(r.Details)))
-			c.Apply(&own)
-			return nil
-		})
+		if !c.Fits(r) {
+			return fmt.Errorf("record %d: %v of service %d does not fit", number, r.Kind, r.Service)
+		}
+		own := *r
+		own.Own(make([]byte, len(r.Details)))
+		c.Apply(&own)
+		return nil
 	})
-	return last, err
+	return g.first + g.count - 1, err
 }
 
 // forget drops the way in memory from a service to its owner.

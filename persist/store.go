@@ -22,7 +22,7 @@ type Options struct {
 	FS           FS
 	CacheBytes   int64 // Pebble's block cache
 	TableBytes   int64 // one of Pebble's four memtables
-	TailBytes    int64 // compressed bytes of frames whose rows are not written; see RoomFor
+	TailBytes    int64 // of frames whose rows are not written, as frameWeight counts; see RoomFor
 	ReserveBytes int64 // free disk space below which RoomFor refuses; negative: not watched
 	Now          func() time.Time
 	// Fatal is called when the disk failed; it does not return.

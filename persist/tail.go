@@ -13,7 +13,7 @@ import (
 // their first record. Guarded by Store.mu.
 type tail struct {
 	frames []tailFrame
-	bytes  int64 // of frames, packed
+	bytes  int64 // of frames, as frameWeight counts them
 
 	head, last *Unwritten // a list, oldest first; those handed over leave it at the head
 	noted      int        // owners that joined it since the last frame was cut
@@ -34,16 +34,24 @@ type tailFrame struct {
 // the Store and is touched under its lock; the owner's actor only keeps it.
 type Unwritten struct {
 	owner      conversation.Owner
-	first      uint64   // number of the first of the records
-	frames     []uint64 // the frames that hold them, by first record
+	first      uint64     // number of the first of the records
+	groups     []groupRef // where they stand
 	handedOver bool
 	next       *Unwritten
 }
 
-// note counts a group of the owner, in the frame that begins with record frame.
-func (t *tail) note(u *Unwritten, o conversation.Owner, first, frame uint64) *Unwritten {
+// groupRef leads to a group in a frame, so that a customer is read back without reading those
+// beside it.
+type groupRef struct {
+	frame uint64 // the frame's first record
+	first uint64 // the group's first record
+	at    int    // where the group begins, in bytes of the unpacked frame
+}
+
+// note counts a group of the owner.
+func (t *tail) note(u *Unwritten, o conversation.Owner, g groupRef) *Unwritten {
 	if u == nil || u.handedOver {
-		u = &Unwritten{owner: o, first: first}
+		u = &Unwritten{owner: o, first: g.first}
 		if t.last == nil {
 			t.head = u
 		} else {
@@ -52,9 +60,7 @@ func (t *tail) note(u *Unwritten, o conversation.Owner, first, frame uint64) *Un
 		t.last = u
 		t.noted++
 	}
-	if n := len(u.frames); n == 0 || u.frames[n-1] != frame {
-		u.frames = append(u.frames, frame)
-	}
+	u.groups = append(u.groups, g)
 	return u
 }
 
@@ -77,9 +83,9 @@ func (t *tail) trim() {
 // truncation deletes the frames from first record from up to, not with, first record to.
 type truncation struct{ from, to uint64 }
 
-// truncateBytes is how many bytes of frames are deleted at a time, at least: each deletion
-// is a range that reads have to step over until it is compacted away.
-const truncateBytes = 4 << 20
+// truncateBytes is how many bytes of frames, by frameWeight, are deleted at a time, at least:
+// each deletion is a range that reads have to step over until it is compacted away.
+const truncateBytes = 8 << 20
 
 // truncation tells what may be deleted in the batch of f, the last open frame: the frames
 // all of whose rows are on disk with that batch.
@@ -115,6 +121,15 @@ func (t *tail) truncate(cut truncation) {
 	if n > 0 {
 		t.frames = append(t.frames[:0], t.frames[n:]...)
 	}
+}
+
+// recordBytes is what a record counts in the tail beside its packed bytes: reading one back
+// takes as long as unpacking so many.
+const recordBytes = 200
+
+// frameWeight is what a frame costs a restart, in packed bytes.
+func frameWeight(first, last uint64, packed int) int {
+	return packed + recordBytes*int(last+1-first)
 }
 
 func (t *tail) add(f tailFrame) {

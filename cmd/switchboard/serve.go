@@ -25,7 +25,7 @@ type serve struct {
 	Data string `placeholder:"DIR" default:"switchboard-data" help:"Folder that holds the data; made when it does not exist (./${default})."`
 
 	Memory  units.Base2Bytes `placeholder:"SIZE" help:"Memory for awake customers and caches together; the least recently used customers sleep on disk (half of the machine's; at least 64MiB)." group:"Resources"`
-	Tail    units.Base2Bytes `placeholder:"SIZE" default:"64MiB" help:"Journal that a restart may have to read; at this bound requests wait (${default})." group:"Resources"`
+	Tail    units.Base2Bytes `placeholder:"SIZE" default:"160MiB" help:"Journal that a restart may have to read, compressed, and 200 bytes a record; at this bound requests wait (${default})." group:"Resources"`
 	Reserve units.Base2Bytes `placeholder:"SIZE" default:"256MiB" help:"Free disk space to leave alone: below it writes get 507, and reads go on (${default}; 0 does not watch)." group:"Resources"`
 
 	MaxConnections         int              `placeholder:"N" default:"16384" help:"Open connections (${default})." group:"Load: more is refused with 503"`

@@ -31,6 +31,8 @@ type customer struct {
 	unwritten *persist.Unwritten     // its records whose rows are not handed over
 	watermark uint64                 // number of its last record
 	rows      uint64                 // the frame that carries its last rows
+	dropped   uint64                 // the frame whose rows let completed services be dropped last
+	brought   bool                   // a completed service was read from its row
 	newID     conversation.ServiceID // for its next service; taken before deciding
 	bytes     int64                  // what it is counted as in memory
 }
@@ -89,10 +91,25 @@ func (c *customer) turn(m *Message) {
 	}
 	c.used.Store(true)
 	m.Watermark = c.watermark
-	if c.domain.HasCompleted() && c.directory.store.RowsWritten(c.rows) {
-		c.domain.DropCompleted()
-		c.recount()
+	c.dropCompleted()
+	if c.domain.Completed() >= completedAtMost && c.directory.store.RowsWritten(c.rows) {
+		c.writeRows() // else one that starts and ends services all day would keep them all
 	}
+}
+
+// completedAtMost is how many completed services wait in memory for their rows: few, since
+// every turn looks over them.
+const completedAtMost = 64
+
+// dropCompleted forgets completed services once their rows are on disk, where there may be any
+// such.
+func (c *customer) dropCompleted() {
+	if c.domain.Completed() == 0 || !c.brought && c.rows == c.dropped || !c.directory.store.RowsWritten(c.rows) {
+		return
+	}
+	c.domain.DropCompleted()
+	c.recount()
+	c.dropped, c.brought = c.rows, false
 }
 
 // load builds the customer from its rows and the journal's tail. What it appended before a
@@ -163,6 +180,7 @@ func (c *customer) bring(id conversation.ServiceID) error {
 	s, err := c.directory.store.CompletedService(c.domain.Owner, id)
 	if err == nil && s != nil {
 		c.domain.Add(s)
+		c.brought = true
 	}
 	return err
 }

@@ -2,6 +2,9 @@ package actors
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"time"
 
 	"github.com/switchboard-cs/switchboard/engine/conversation"
 )
@@ -12,47 +15,69 @@ const (
 	sleepShare = 256
 )
 
+// keepRetry is how long the keeper rests when it could write no rows though the tail is long:
+// nothing else would wake it, since at the tail's bound nothing is appended.
+const keepRetry = time.Second
+
 // keep is the one goroutine that works by itself: it writes rows while the journal's tail is
-// long, and lets customers sleep while they take too much memory. Each step of both can be
-// called by a test.
+// long, and lets customers sleep while they take too much memory, a step of each in turn.
 func (d *Directory) keep(ctx context.Context) {
+	var retry <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-d.store.Pressure():
-			for d.store.Pressed() && ctx.Err() == nil && d.WriteRows(ctx) > 0 {
-			}
 		case <-d.full:
-			for d.bytes.Load() > d.opts.AwakeBytes && ctx.Err() == nil && d.Sleep(ctx) {
+		case <-retry:
+		}
+		for worked := true; worked && ctx.Err() == nil; {
+			worked = false
+			if d.store.Pressed() {
+				written, err := d.WriteRows(ctx)
+				worked = written > 0
+				if err != nil && ctx.Err() == nil {
+					d.opts.Logf("%v", err)
+				}
 			}
+			if d.bytes.Load() > d.opts.AwakeBytes {
+				worked = d.Sleep(ctx) || worked
+			}
+		}
+		retry = nil
+		if d.store.Pressed() {
+			retry = time.After(keepRetry)
 		}
 	}
 }
 
 // WriteRows is one step: the customers that have waited longest hand over their rows, and it
 // returns when these are on disk, with the number of customers. Its share is a little more
-// than what came in since the last one, so that the tail shrinks and no answer waits long
-// behind rows.
-func (d *Directory) WriteRows(ctx context.Context) int {
+// than what a frame brings, so that the tail shrinks and no answer waits long behind rows. One
+// who cannot is passed over, with an error.
+func (d *Directory) WriteRows(ctx context.Context) (written int, err error) {
 	owners := d.store.Oldest()
+	if len(owners) == 0 {
+		d.store.WriteRows(nil, nil) // a frame, so that the journal is cut up to it
+	}
 	for _, o := range owners {
-		if err := d.ask(ctx, o, writeRows); err != nil {
-			d.opts.Logf("write the rows of %v: %v", o, err)
-			return 0
+		if failed := d.ask(ctx, o, writeRows); failed != nil {
+			err = errors.Join(err, fmt.Errorf("write the rows of %v: %w", o, failed))
+		} else {
+			written++
 		}
 	}
-	if err := d.store.Sync(ctx); err != nil {
-		return 0
-	}
-	return len(owners)
+	return written, errors.Join(err, d.store.Sync(ctx))
 }
 
 // writeAll writes the rows of everybody, so that the journal's tail is empty.
 func (d *Directory) writeAll(ctx context.Context) error {
-	for d.WriteRows(ctx) > 0 {
+	for {
+		written, err := d.WriteRows(ctx)
+		if written == 0 {
+			return err
+		}
 	}
-	return ctx.Err()
 }
 
 // Sleep is one step: it goes over some of the shards and sends to sleep who has not been used

@@ -90,8 +90,11 @@ func (c *customer) serve(m *Message) {
 			m.next = nil
 			c.invoker.InvokeUserMessage(m)
 			c.waiting.Add(-1)
-			served++
 			m = next
+			if served++; served >= c.dispatcher.Throughput() && m != nil {
+				c.handOver(m)
+				return
+			}
 		}
 		if c.sleepy && c.retire() {
 			return

@@ -84,8 +84,6 @@ func (e *Engine) checkTask(t *TaskStart) error {
 	return e.checkExtensions(t.Details)
 }
 
-func (e *Engine) checkEnd(d Details) error { return e.checkExtensions(d) }
-
 func checkTTL(ttl int64) error {
 	if ttl < 0 {
 		return wrong("ttl", "at least 1, not %d", ttl)
@@ -101,6 +99,9 @@ func (e *Engine) checkKey(place, key string) error {
 }
 
 func (e *Engine) checkExtensions(d Details) error {
+	if err := d.Check(); err != nil {
+		return wrong("", "%v", err)
+	}
 	n := 0
 	for m := range d.Members() {
 		if !m.IsExtension() {

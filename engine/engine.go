@@ -86,7 +86,7 @@ func (e *Engine) enter(bytes int64) error {
 		err = ErrClosed
 	case requests > int64(e.opts.MaxRequests):
 		err = fmt.Errorf("%w: %d requests in flight, the bound", ErrOverloaded, e.opts.MaxRequests)
-	case sum > e.opts.MaxRequestBytes:
+	case sum > e.opts.MaxRequestBytes && sum != bytes: // one alone always fits
 		err = fmt.Errorf("%w: %d bytes of requests in flight, the bound", ErrOverloaded, e.opts.MaxRequestBytes)
 	default:
 		return nil

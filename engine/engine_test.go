@@ -241,15 +241,81 @@ func TestGivingUp(t *testing.T) {
 	}
 }
 
-// Past the bounds on requests in flight a request is refused at once, and taken again later.
+// Past the bounds on requests in flight a request is refused at once, and taken again later;
+// one that is alone is never too large.
 func TestOverload(t *testing.T) {
-	e := open(t, Options{MaxRequestBytes: 10})
+	e := open(t, Options{MaxRequests: 8, MaxRequestBytes: 10})
 	big := triple("a", "S", "A", "T")
 	big.Service.Details, _ = Attributes{InteractionID: "more than ten bytes"}.Details()
-	if _, err := e.CompositeStart(context.Background(), []Composite{big}, nil); !errors.Is(err, ErrOverloaded) {
-		t.Errorf("got %v", err)
+	start(t, e, big)
+	for _, others := range []struct{ requests, bytes int64 }{{8, 0}, {1, 1}} {
+		e.requests.Add(others.requests) // as if they were waiting
+		e.bytes.Add(others.bytes)
+		if _, err := e.CompositeStart(context.Background(), []Composite{big}, nil); !errors.Is(err, ErrOverloaded) {
+			t.Errorf("beside %+v: %v", others, err)
+		}
+		e.requests.Add(-others.requests)
+		e.bytes.Add(-others.bytes)
 	}
-	start(t, e, triple("a", "S", "A", "T"))
+	start(t, e, big)
+}
+
+// A service holds so many bytes and no more: past the bound a start is refused and nothing of
+// it is kept.
+func TestServiceBytes(t *testing.T) {
+	e := open(t, Options{Bounds: Bounds{ServiceBytes: 1000}})
+	ctx := context.Background()
+	details, _ := Attributes{InteractionID: fmt.Sprintf("%0300d", 1)}.Details()
+	id, err := e.StartService(ctx, &ServiceStart{CustomerID: "c", Type: String("S"), Details: details})
+	if err != nil {
+		t.Fatal(err)
+	}
+	states := 0
+	for ; err == nil; states++ {
+		_, err = e.StartState(ctx, &StateStart{Service: id, Details: details})
+	}
+	s, readErr := e.Service(ctx, id)
+	if !errors.Is(err, ErrInvalid) || states != 3 || readErr != nil || len(s.States) != 2 {
+		t.Errorf("start %d was refused: %v; the service has %d states (%v)", states, err, len(s.States), readErr)
+	}
+}
+
+// A closed engine says so to every operation.
+func TestClosed(t *testing.T) {
+	e := open(t, Options{})
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	ctx := context.Background()
+	_, composite := e.CompositeStart(ctx, []Composite{triple("a", "S", "A", "T")}, nil)
+	_, service := e.Service(ctx, 4097)
+	_, services := e.CustomerServices(ctx, "a", AnyPhase)
+	end := e.EndService(ctx, &ServiceEnd{Service: 4097})
+	for i, err := range []error{composite, service, services, end} {
+		if !errors.Is(err, ErrClosed) {
+			t.Errorf("%d: %v", i, err)
+		}
+	}
+}
+
+// One who starts and ends services without a pause holds few of the completed ones in memory,
+// and all of them can be read.
+func TestCompletedLeaveMemory(t *testing.T) {
+	e := open(t, Options{})
+	ctx := context.Background()
+	const services = 1000
+	for range services {
+		out := start(t, e, triple("c", "S", "A", "T"))
+		if err := e.EndService(ctx, &ServiceEnd{Service: out[0].Service}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, bytes := e.Awake(); bytes > 200*2000 {
+		t.Errorf("the customer is counted as %d bytes", bytes)
+	}
+	if got, err := e.CustomerServices(ctx, "c", Completed); err != nil || len(got) != services {
+		t.Errorf("%d completed services can be read (%v)", len(got), err)
+	}
 }
 
 // Close may be called again, refuses what comes after it, and leaves no goroutine behind.

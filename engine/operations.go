@@ -41,7 +41,7 @@ func (e *Engine) StartTask(ctx context.Context, t *TaskStart) (int32, error) {
 // EndService completes a service and, at the same instant, its active states and tasks.
 // Ending what is ended already changes nothing; so it is for the other two.
 func (e *Engine) EndService(ctx context.Context, s *ServiceEnd) error {
-	if err := e.checkEnd(s.Details); err != nil {
+	if err := e.checkExtensions(s.Details); err != nil {
 		return err
 	}
 	if err := checkTTL(s.TTL); err != nil {
@@ -53,7 +53,7 @@ func (e *Engine) EndService(ctx context.Context, s *ServiceEnd) error {
 
 // EndState completes a state; its tasks stay as they are.
 func (e *Engine) EndState(ctx context.Context, s *StateEnd) error {
-	if err := e.checkEnd(s.Details); err != nil {
+	if err := e.checkExtensions(s.Details); err != nil {
 		return err
 	}
 	_, err := e.decideBy(ctx, s.Service, s, len(s.Details))
@@ -62,7 +62,7 @@ func (e *Engine) EndState(ctx context.Context, s *StateEnd) error {
 
 // EndTask completes a task.
 func (e *Engine) EndTask(ctx context.Context, t *TaskEnd) error {
-	if err := e.checkEnd(t.Details); err != nil {
+	if err := e.checkExtensions(t.Details); err != nil {
 		return err
 	}
 	_, err := e.decideBy(ctx, t.Service, t, len(t.Details))
@@ -71,6 +71,10 @@ func (e *Engine) EndTask(ctx context.Context, t *TaskEnd) error {
 
 // decideBy has an event on a service decided by whoever it belongs to.
 func (e *Engine) decideBy(ctx context.Context, id ServiceID, ev conversation.Event, bytes int) (Outcome, error) {
+	if err := e.enter(int64(bytes)); err != nil {
+		return Outcome{}, err
+	}
+	defer e.leave(int64(bytes))
 	o, found, err := e.store.OwnerOf(id)
 	if err != nil {
 		return Outcome{}, kind(err)
@@ -78,7 +82,7 @@ func (e *Engine) decideBy(ctx context.Context, id ServiceID, ev conversation.Eve
 	if !found {
 		return Outcome{}, conversation.NoService(id)
 	}
-	return e.decide(ctx, o, ev, bytes)
+	return e.admitted(ctx, o, ev)
 }
 
 func (e *Engine) decide(ctx context.Context, o conversation.Owner, ev conversation.Event, bytes int) (Outcome, error) {
@@ -86,6 +90,11 @@ func (e *Engine) decide(ctx context.Context, o conversation.Owner, ev conversati
 		return Outcome{}, err
 	}
 	defer e.leave(int64(bytes))
+	return e.admitted(ctx, o, ev)
+}
+
+// admitted has an event decided that enter has let in.
+func (e *Engine) admitted(ctx context.Context, o conversation.Owner, ev conversation.Event) (Outcome, error) {
 	if err := e.room(ctx); err != nil {
 		return Outcome{}, err
 	}

@@ -53,9 +53,10 @@ type Bounds struct {
 	ActiveServices int  // of one customer or contact key; default 10,000
 	Parts          int  // states and tasks of one service; default 10,000
 	Extensions     int  // of one service, state or task; default 64
+	ServiceBytes   int  // of the fields and extensions of one service, its states and tasks; default 16 MiB, at most 256 MiB
 	NameBytes      int  // of an extension's name; default 128
 	Depth          int  // nesting of a JSON text, its outermost counting one; default 64
-	Strict         bool // also bound session_id (32), interaction_id (50), disposition_desc (64 characters)
+	Strict         bool // HTTP also bounds session_id (32), interaction_id (50), disposition_desc (64 characters)
 }
 
 // The defaults of Options.
@@ -64,6 +65,7 @@ const (
 	DefaultMaxRequestsPerCustomer = 4_096     // so that one hot customer leaves room for others
 	DefaultTailBytes              = 160 << 20 // read back in about a second: some 160,000 composite starts
 	DefaultReserveBytes           = 256 << 20 // room to compact and to restart in
+	DefaultServiceBytes           = 16 << 20  // a service is one row, read and written as a whole
 	MinMemory                     = 64 << 20  // Pebble's tables and caches fit beside some customers
 )
 
@@ -76,6 +78,7 @@ func (o *Options) setDefaults() error {
 	setDefault(&o.Bounds.ActiveServices, 10_000)
 	setDefault(&o.Bounds.Parts, 10_000)
 	setDefault(&o.Bounds.Extensions, 64)
+	setDefault(&o.Bounds.ServiceBytes, DefaultServiceBytes)
 	setDefault(&o.Bounds.NameBytes, 128)
 	setDefault(&o.Bounds.Depth, 64)
 	setDefault(&o.MaxRequests, DefaultMaxRequests)
@@ -85,6 +88,15 @@ func (o *Options) setDefaults() error {
 	setDefault(&o.Memory, machineMemory()/2)
 	if o.Memory < MinMemory {
 		return fmt.Errorf("open engine: Options.Memory is %d bytes, the least is %d", o.Memory, MinMemory)
+	}
+	if b := o.Bounds.KeyBytes; b < 0 || b > persist.MaxKeyBytes {
+		return fmt.Errorf("open engine: Options.Bounds.KeyBytes is %d, the most is %d", b, persist.MaxKeyBytes)
+	}
+	if b := o.Bounds.ServiceBytes; b < 0 || b > persist.MaxServiceBytes {
+		return fmt.Errorf("open engine: Options.Bounds.ServiceBytes is %d, the most is %d", b, persist.MaxServiceBytes)
+	}
+	if o.TailBytes < 0 {
+		return fmt.Errorf("open engine: Options.TailBytes is %d", o.TailBytes)
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -108,5 +120,5 @@ func setDefault[T int | int64](v *T, d T) {
 }
 
 func (b Bounds) stored() conversation.Bounds {
-	return conversation.Bounds{ActiveServices: b.ActiveServices, Parts: b.Parts, Extensions: b.Extensions}
+	return conversation.Bounds{ActiveServices: b.ActiveServices, Parts: b.Parts, Extensions: b.Extensions, ServiceBytes: b.ServiceBytes}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/switchboard-cs/switchboard/actors"
@@ -14,6 +15,10 @@ import (
 // Service reads a service, active or completed, with its states and tasks. The copy is the
 // caller's; what it shows is safe on disk.
 func (e *Engine) Service(ctx context.Context, id ServiceID) (*Service, error) {
+	if err := e.enter(0); err != nil {
+		return nil, err
+	}
+	defer e.leave(0)
 	o, found, err := e.store.OwnerOf(id)
 	if err != nil {
 		return nil, kind(err)
@@ -39,7 +44,11 @@ func (e *Engine) AnonymousServices(ctx context.Context, contactKey string, p Pha
 }
 
 func (e *Engine) services(ctx context.Context, o conversation.Owner, p Phase) ([]*Service, error) {
-	if len(o.Key) == 0 || len(o.Key) > e.opts.Bounds.KeyBytes {
+	if err := e.enter(0); err != nil {
+		return nil, err
+	}
+	defer e.leave(0)
+	if len(o.Key) == 0 || len(o.Key) > persist.MaxKeyBytes {
 		return nil, nil // nobody can have it
 	}
 	services, err := e.read(ctx, o, actors.Read{Active: p != Completed, Completed: p != Active})
@@ -49,16 +58,14 @@ func (e *Engine) services(ctx context.Context, o conversation.Owner, p Phase) ([
 	return services, err
 }
 
+// read is for a request that enter has let in.
 func (e *Engine) read(ctx context.Context, o conversation.Owner, r actors.Read) (services []*Service, err error) {
-	if err := e.enter(0); err != nil {
-		return nil, err
-	}
-	defer e.leave(0)
 	m := e.messages.Get().(*actors.Message)
 	if err := e.ask(ctx, o, m.Read(r)); err != nil {
 		return nil, err
 	}
 	services, completed, watermark, refusal := m.Services, m.Completed, m.Watermark, kind(m.Err)
+	m.Services = nil // they may be many; the pool is not to keep them
 	e.messages.Put(m)
 	if completed != nil {
 		defer func() { err = errors.Join(err, completed.Close()) }()
@@ -69,12 +76,12 @@ func (e *Engine) read(ctx context.Context, o conversation.Owner, r actors.Read) 
 	if refusal != nil {
 		return nil, refusal
 	}
-	return withRows(services, completed)
+	return withRows(ctx, services, completed)
 }
 
 // withRows adds the completed services that are on disk to those that were in memory, which
 // are newer where there are both.
-func withRows(services []*Service, rows *persist.Rows) ([]*Service, error) {
+func withRows(ctx context.Context, services []*Service, rows *persist.Rows) ([]*Service, error) {
 	if rows == nil {
 		return services, nil
 	}
@@ -89,6 +96,9 @@ func withRows(services []*Service, rows *persist.Rows) ([]*Service, error) {
 		}
 		if s == nil {
 			return services, nil
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, fmt.Errorf("%w: given up while reading: %w", ErrOverloaded, err)
 		}
 		if !inMemory[s.ID] {
 			services = append(services, s)

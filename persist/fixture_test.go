@@ -63,7 +63,7 @@ func syncAll(t *testing.T, s *Store) {
 	}
 }
 
-var bounds = conversation.Bounds{ActiveServices: 1000, Parts: 1000, Extensions: 64}
+var bounds = conversation.Bounds{ActiveServices: 1000, Parts: 1000, Extensions: 64, ServiceBytes: MaxServiceBytes}
 
 // resident does for one owner what its actor does: it decides, applies and appends, and hands
 // over rows.

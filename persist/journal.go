@@ -18,8 +18,11 @@ const (
 	// rowBytes is the same for the rows that ride along.
 	rowBytes = 1 << 20
 	// gatherStep is how long the committer steps back at a time before it cuts a frame that
-	// is small beside the last one; see gather.
+	// is small beside the last one, gatherMost how long in all, and gatherFrom the messages of
+	// a frame from which it does so: with fewer callers, waiting costs more than a sync.
 	gatherStep = 50 * time.Microsecond
+	gatherMost = time.Millisecond
+	gatherFrom = 8
 	// spareFrames are kept with their buffers: one open, one in sync, one between.
 	spareFrames = 3
 )
@@ -115,18 +118,20 @@ func (s *Store) signal() {
 
 // Wait returns once every record up to number is on disk, or with the context's error.
 func (s *Store) Wait(ctx context.Context, number uint64) error {
-	if s.synced.Load() >= number {
+	synced := func() bool { return s.synced.Load() >= number }
+	if synced() {
 		return nil
 	}
-	return wait(ctx, s.syncedWith(func(f *frame) bool { return f.last >= number }))
+	return wait(ctx, s.syncedWith(synced, func(f *frame) bool { return f.last >= number }))
 }
 
 // WaitRows does the same for the rows in the frame of that ordinal.
 func (s *Store) WaitRows(ctx context.Context, ordinal uint64) error {
-	if s.RowsWritten(ordinal) {
+	synced := func() bool { return s.RowsWritten(ordinal) }
+	if synced() {
 		return nil
 	}
-	return wait(ctx, s.syncedWith(func(f *frame) bool { return f.ordinal >= ordinal }))
+	return wait(ctx, s.syncedWith(synced, func(f *frame) bool { return f.ordinal >= ordinal }))
 }
 
 // Sync returns once everything handed over before the call is on disk.
@@ -149,10 +154,14 @@ func wait(ctx context.Context, synced <-chan struct{}) error {
 	}
 }
 
-// syncedWith is closed with the first frame of which has is true; nil when it is on disk.
-func (s *Store) syncedWith(has func(*frame) bool) <-chan struct{} {
+// syncedWith is closed with the first frame of which has is true; nil when synced, asked under
+// the lock, says that it is on disk already.
+func (s *Store) syncedWith(synced func() bool, has func(*frame) bool) <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if synced() {
+		return nil
+	}
 	if f := s.cutting; f != nil && has(f) {
 		return f.synced
 	}
@@ -204,10 +213,13 @@ type committer struct {
 
 // gather lets a frame grow that has less than three quarters of the messages of the last one: those whom
 // the last sync released are about to come back, and a sync costs the same for one as for a
-// hundred. Without it large and small frames alternate. It takes no longer than the last
-// sync did, and a lone caller, whose frames are all alike, never waits.
+// hundred. Without it large and small frames alternate. It takes about as long as the last
+// sync did at the most, and never long beside what a caller would notice.
 func (c *committer) gather() {
-	for waited := time.Duration(0); waited < c.lastSync; waited += gatherStep {
+	if c.lastMessages < gatherFrom {
+		return
+	}
+	for began := time.Now(); time.Since(began) < min(c.lastSync, gatherMost); {
 		c.store.mu.Lock()
 		n := len(c.store.open)
 		messages := 0

@@ -90,30 +90,39 @@ func (s *Store) recoverGroup(g *group, ref groupRef) error {
 // meanwhile; what it appended before must be on disk.
 func (s *Store) Load(c *conversation.Customer, u *Unwritten) (_ *Unwritten, last uint64, err error) {
 	s.mu.Lock()
-	if u == nil && len(s.tail.recovered) > 0 {
+	if u == nil {
 		u = s.tail.recovered[c.Owner]
-		delete(s.tail.recovered, c.Owner)
 	}
 	s.mu.Unlock()
+	if last, err = s.load(c, u); err != nil {
+		return nil, 0, err // what was recovered is still there for the next try
+	}
+	s.mu.Lock()
+	delete(s.tail.recovered, c.Owner)
+	s.mu.Unlock()
+	return u, last, nil
+}
+
+func (s *Store) load(c *conversation.Customer, u *Unwritten) (last uint64, err error) {
 	rowsAt, err := s.loadActive(c)
 	if err != nil {
-		return u, 0, err
+		return 0, err
 	}
 	for _, at := range rowsAt {
 		last = max(last, at)
 	}
 	if u == nil || u.handedOver {
-		return u, last, nil
+		return last, nil
 	}
 	if rowsAt == nil {
 		rowsAt = make(map[conversation.ServiceID]uint64)
 	}
 	for _, ref := range u.groups {
 		if last, err = s.replay(c, ref, rowsAt); err != nil {
-			return u, 0, fmt.Errorf("frame of record %d: %w", ref.frame, err)
+			return 0, fmt.Errorf("frame of record %d: %w", ref.frame, err)
 		}
 	}
-	return u, last, nil
+	return last, nil
 }
 
 // loadActive adds the active services to c and tells which record each row holds last. The

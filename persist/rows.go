@@ -13,12 +13,19 @@ import (
 	"github.com/switchboard-cs/switchboard/engine/conversation"
 )
 
-// maxRowRaw bounds what a row may unpack to: a service with all the states and tasks that
-// it may have.
+// maxRowRaw bounds what a row may unpack to: above MaxServiceBytes with what stands beside the
+// details of ten thousand states and tasks, each with a type and an end.
 const maxRowRaw = 1 << 30
+
+// MaxServiceBytes is what the details of one service, its states and tasks may be bounded to,
+// so that every row that is written can be read.
+const MaxServiceBytes = 256 << 20
 
 // packFrom is the size in bytes from which a row is packed: below, s2 gains nothing.
 const packFrom = 256
+
+// keepRaw is the size in bytes up to which buffers for encoding are kept for the next row.
+const keepRaw = 1 << 20
 
 const (
 	plainRow  = 0
@@ -60,7 +67,11 @@ var rowPool = sync.Pool{New: func() any { return new(rowBuffers) }}
 
 func encodeRow(s *conversation.Service, last uint64) []byte {
 	b := rowPool.Get().(*rowBuffers)
-	defer rowPool.Put(b)
+	defer func() {
+		if cap(b.raw) <= keepRaw {
+			rowPool.Put(b)
+		}
+	}()
 	b.records = s.Records(b.records[:0])
 	b.raw = binary.AppendUvarint(b.raw[:0], uint64(len(b.records)))
 	for i := range b.records {

@@ -43,6 +43,7 @@ type serve struct {
 	MaxKey            units.Base2Bytes `placeholder:"SIZE" default:"256B" help:"Length of customer_id, contact_key and types (${default})." group:"Requests: past a bound 400"`
 	MaxActiveServices int              `placeholder:"N" default:"10000" help:"Active services of one customer or contact key (${default})." group:"Requests: past a bound 400"`
 	MaxParts          int              `placeholder:"N" default:"10000" help:"States and tasks of one service (${default})." group:"Requests: past a bound 400"`
+	MaxService        units.Base2Bytes `placeholder:"SIZE" default:"16MiB" help:"Fields and extensions of one service, its states and tasks together (${default})." group:"Requests: past a bound 400"`
 	MaxExtensions     int              `placeholder:"N" default:"64" help:"Extensions of one service, state or task (${default})." group:"Requests: past a bound 400"`
 	MaxExtensionName  units.Base2Bytes `placeholder:"SIZE" default:"128B" help:"Length of an extension's name (${default})." group:"Requests: past a bound 400"`
 	Strict            bool             `help:"Also bound session_id (32), interaction_id (50) and disposition_desc (64 characters)." group:"Requests: past a bound 400"`
@@ -72,6 +73,7 @@ func (s *serve) Validate() error {
 		{"--max-key", int64(s.MaxKey), 1, maxKeyBytes},
 		{"--max-active-services", int64(s.MaxActiveServices), 1, 1 << 20},
 		{"--max-parts", int64(s.MaxParts), 1, 1 << 20},
+		{"--max-service", int64(s.MaxService), 1 << 10, 256 << 20},
 		{"--max-extensions", int64(s.MaxExtensions), 1, 1 << 16},
 		{"--max-extension-name", int64(s.MaxExtensionName), 1, maxKeyBytes},
 		{"--deadline", int64(s.Deadline), int64(time.Millisecond), int64(time.Hour)},
@@ -150,6 +152,7 @@ func (s *serve) engine() engine.Options {
 			KeyBytes:       int(s.MaxKey),
 			ActiveServices: s.MaxActiveServices,
 			Parts:          s.MaxParts,
+			ServiceBytes:   int(s.MaxService),
 			Extensions:     s.MaxExtensions,
 			NameBytes:      int(s.MaxExtensionName),
 			Depth:          s.MaxDepth,

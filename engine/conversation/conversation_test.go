@@ -25,7 +25,7 @@ func TestScenarios(t *testing.T) {
 		s := &scenario{
 			services: make(map[conversation.ServiceID]conversation.Owner),
 			stamp: conversation.Stamp{
-				Now: 1000, ServiceID: 1, Bounds: conversation.Bounds{ActiveServices: 100, Parts: 100, Extensions: 100},
+				Now: 1000, ServiceID: 1, Bounds: conversation.Bounds{ActiveServices: 100, Parts: 100, Extensions: 100, ServiceBytes: 1 << 20},
 			},
 		}
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {

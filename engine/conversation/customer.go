@@ -52,6 +52,7 @@ type Service struct {
 	Details           Details
 	States            []State
 	Tasks             []Task
+	Bytes             int  // of the details of all of it
 	Changed           bool // set by Apply; cleared by who has written the service's row
 	Written           bool // a row of it exists
 }
@@ -111,8 +112,8 @@ func (c *Customer) Add(s *Service) {
 	}
 }
 
-// HasCompleted tells whether a completed service is in memory.
-func (c *Customer) HasCompleted() bool { return c.active < len(c.services) }
+// Completed counts the completed services in memory.
+func (c *Customer) Completed() int { return len(c.services) - c.active }
 
 // DropCompleted forgets the completed services that have not changed since their rows were
 // written: only active ones stay in memory.
@@ -176,7 +177,7 @@ func (c *Customer) Apply(r *Record) {
 		c.Add(&Service{
 			ID: r.Service, Type: r.Type, CustomerID: c.customerID(), ContactKey: r.ContactKey,
 			AutoCompleteAfter: r.AutoCompleteAfter, Expires: r.Expires, Updated: r.At,
-			Started: r.Shown, Details: r.Details, Changed: true,
+			Started: r.Shown, Details: r.Details, Bytes: len(r.Details), Changed: true,
 		})
 		return
 	}
@@ -225,16 +226,18 @@ func (s *Service) apply(r *Record) {
 	switch r.Kind {
 	case StateStarted:
 		s.States = append(s.States, State{ID: r.ID, Previous: r.Ref, Type: r.Type, Started: r.Shown, Details: r.Details})
+		s.Bytes += len(r.Details)
 	case TaskStarted:
 		s.Tasks = append(s.Tasks, Task{ID: r.ID, State: r.Ref, Type: r.Type, Started: r.Shown, Details: r.Details})
+		s.Bytes += len(r.Details)
 	case StateEnded:
 		t := s.State(int64(r.ID))
-		t.Details, t.Completed = t.Details.withExtensionsOf(r.Details), endOf(r)
+		t.Completed = s.end(&t.Details, t.Completed, r)
 	case TaskEnded:
 		t := s.Task(int64(r.ID))
-		t.Details, t.Completed = t.Details.withExtensionsOf(r.Details), endOf(r)
+		t.Completed = s.end(&t.Details, t.Completed, r)
 	case ServiceEnded:
-		s.Details, s.Completed = s.Details.withExtensionsOf(r.Details), endOf(r)
+		s.Completed = s.end(&s.Details, s.Completed, r)
 		if r.Expires != 0 {
 			s.Expires = r.Expires
 		}
@@ -244,8 +247,17 @@ func (s *Service) apply(r *Record) {
 	}
 }
 
-func endOf(r *Record) *End {
-	return &End{At: r.Shown, Details: r.Details.withoutExtensions()}
+// end gives what completes a service, state or task, whose details take up the extensions of
+// the end event.
+func (s *Service) end(details *Details, last *End, r *Record) *End {
+	before := len(*details)
+	if last != nil { // never decided, and yet Apply takes it
+		before += len(last.Details)
+	}
+	*details = details.withExtensionsOf(r.Details)
+	end := &End{At: r.Shown, Details: r.Details.withoutExtensions()}
+	s.Bytes += len(*details) - before + len(end.Details)
+	return end
 }
 
 // endParts completes what is still active, all with the same end.

@@ -7,9 +7,13 @@ import (
 
 // Decide says what e does to c: the records to keep, in the order in which they are to be
 // applied, appended to records; and what the caller is told. It changes nothing. An error is
-// an *Error; then nothing of the event takes effect.
+// an *Error; then there are no records, and nothing of the event takes effect.
 func Decide(c *Customer, e Event, s Stamp, records []Record) ([]Record, Outcome, error) {
-	return e.decide(c, s, records)
+	records, outcome, err := e.decide(c, s, records)
+	if err != nil {
+		return nil, Outcome{}, err
+	}
+	return records, outcome, nil
 }
 
 // decide finds or creates the triple. The order is that of the contract: the service among
@@ -24,6 +28,7 @@ func (e *Composite) decide(c *Customer, s Stamp, records []Record) ([]Record, Ou
 		return nil, Outcome{}, err
 	}
 	var out Outcome
+	bytes := 0 // of this event's details that are kept
 	if found == nil {
 		r, err := startService(c, &e.Service, s)
 		if err != nil {
@@ -31,6 +36,7 @@ func (e *Composite) decide(c *Customer, s Stamp, records []Record) ([]Record, Ou
 		}
 		records = append(records, r)
 		found = &Service{ID: r.Service}
+		bytes += len(r.Details)
 		out.ServiceCreated = true
 	}
 	out.Service = found.ID
@@ -44,14 +50,15 @@ func (e *Composite) decide(c *Customer, s Stamp, records []Record) ([]Record, Ou
 			return nil, Outcome{}, Under("state", err)
 		}
 		records = append(records, r)
+		bytes += len(r.Details)
 		out.State, out.StateCreated = r.ID, true
 	}
 	if !e.HasTask {
-		return records, out, nil
+		return records, out, found.checkBytes(bytes, s)
 	}
 	if task := found.activeTask(e.Task.Type); task != nil {
 		out.Task = task.ID
-		return records, out, nil
+		return records, out, found.checkBytes(bytes, s)
 	}
 	r, err := startTask(found, &number, &e.Task, s)
 	if err != nil {
@@ -62,7 +69,7 @@ func (e *Composite) decide(c *Customer, s Stamp, records []Record) ([]Record, Ou
 	}
 	records = append(records, r)
 	out.Task, out.TaskCreated = r.ID, true
-	return records, out, nil
+	return records, out, found.checkBytes(bytes+len(r.Details), s)
 }
 
 // checkRefs refuses a state_id or previous_state_id that is no state of the service found,
@@ -132,7 +139,7 @@ func (e *ServiceStart) decide(c *Customer, s Stamp, records []Record) ([]Record,
 	if err != nil {
 		return nil, Outcome{}, err
 	}
-	return append(records, r), Outcome{Service: r.Service, ServiceCreated: true}, nil
+	return append(records, r), Outcome{Service: r.Service, ServiceCreated: true}, (&Service{ID: r.Service}).checkBytes(len(r.Details), s)
 }
 
 func (e *StateStart) decide(c *Customer, s Stamp, records []Record) ([]Record, Outcome, error) {
@@ -148,7 +155,7 @@ func (e *StateStart) decide(c *Customer, s Stamp, records []Record) ([]Record, O
 	if err != nil {
 		return nil, Outcome{}, err
 	}
-	return append(records, r), Outcome{Service: svc.ID, State: r.ID, StateCreated: true}, nil
+	return append(records, r), Outcome{Service: svc.ID, State: r.ID, StateCreated: true}, svc.checkBytes(len(r.Details), s)
 }
 
 func (e *TaskStart) decide(c *Customer, s Stamp, records []Record) ([]Record, Outcome, error) {
@@ -164,7 +171,7 @@ func (e *TaskStart) decide(c *Customer, s Stamp, records []Record) ([]Record, Ou
 	if err != nil {
 		return nil, Outcome{}, err
 	}
-	return append(records, r), Outcome{Service: svc.ID, Task: r.ID, TaskCreated: true}, nil
+	return append(records, r), Outcome{Service: svc.ID, Task: r.ID, TaskCreated: true}, svc.checkBytes(len(r.Details), s)
 }
 
 // Ending what is already ended changes nothing, so that a client may repeat it safely.
@@ -178,7 +185,7 @@ func (e *ServiceEnd) decide(c *Customer, s Stamp, records []Record) ([]Record, O
 	if svc.Completed != nil {
 		return records, out, nil
 	}
-	if err := checkExtensions(svc.Details, e.Details, s); err != nil {
+	if err := svc.checkEnd(svc.Details, e.Details, s); err != nil {
 		return nil, Outcome{}, err
 	}
 	return append(records, Record{
@@ -200,7 +207,7 @@ func (e *StateEnd) decide(c *Customer, s Stamp, records []Record) ([]Record, Out
 	if state.Completed != nil {
 		return records, out, nil
 	}
-	if err := checkExtensions(state.Details, e.Details, s); err != nil {
+	if err := svc.checkEnd(state.Details, e.Details, s); err != nil {
 		return nil, Outcome{}, err
 	}
 	return append(records, Record{
@@ -221,7 +228,7 @@ func (e *TaskEnd) decide(c *Customer, s Stamp, records []Record) ([]Record, Outc
 	if task.Completed != nil {
 		return records, out, nil
 	}
-	if err := checkExtensions(task.Details, e.Details, s); err != nil {
+	if err := svc.checkEnd(task.Details, e.Details, s); err != nil {
 		return nil, Outcome{}, err
 	}
 	return append(records, Record{
@@ -268,12 +275,21 @@ func nextNumber(svc *Service, number *int32, s Stamp) error {
 	return nil
 }
 
-// checkExtensions bounds what a resource would carry once the end event's are added.
-func checkExtensions(have, sent Details, s Stamp) error {
+// checkBytes bounds what a service would hold with so many bytes of details more: all of it is
+// one row.
+func (svc *Service) checkBytes(more int, s Stamp) error {
+	if n := svc.Bytes + more; n > s.Bounds.ServiceBytes {
+		return invalid("", "service %d would hold %d bytes of fields and extensions, the bound is %d", svc.ID, n, s.Bounds.ServiceBytes)
+	}
+	return nil
+}
+
+// checkEnd bounds what a resource of svc would carry once the end event's extensions are added.
+func (svc *Service) checkEnd(have, sent Details, s Stamp) error {
 	if n := have.withExtensionsOf(sent).Extensions(); n > s.Bounds.Extensions {
 		return invalid("", "%d extensions in all, the bound is %d", n, s.Bounds.Extensions)
 	}
-	return nil
+	return svc.checkBytes(len(sent), s)
 }
 
 func shown(client Instant, s Stamp) Instant {

@@ -21,6 +21,7 @@ type Bounds struct {
 	ActiveServices int // of one customer or contact key
 	Parts          int // states and tasks of one service together
 	Extensions     int // of one service, state or task
+	ServiceBytes   int // of the details of one service, its states and tasks
 }
 
 // ServiceStart asks for a new service.

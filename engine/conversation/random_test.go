@@ -109,7 +109,7 @@ func TestRandomHistories(t *testing.T) {
 	for range 150 {
 		owner := conversation.Owner{Key: "alice", Anonymous: r.IntN(2) == 0}
 		live, replayed := &conversation.Customer{Owner: owner}, &conversation.Customer{Owner: owner}
-		stamp := conversation.Stamp{ServiceID: 1, Bounds: conversation.Bounds{ActiveServices: 3, Parts: 6, Extensions: 3}}
+		stamp := conversation.Stamp{ServiceID: 1, Bounds: conversation.Bounds{ActiveServices: 3, Parts: 6, Extensions: 3, ServiceBytes: 1 << 20}}
 		for range 60 {
 			stamp.Now += r.instant()
 			before := copyOf(live)

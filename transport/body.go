@@ -60,7 +60,7 @@ func (b *body) release(budget *budget) {
 // come with the headers, and was not read, may drip in for as long as the client likes.
 func (b *body) end(c *call) {
 	b.release(&c.server.budget)
-	if b.taken || b.announced != unannounced && b.announced <= prefetchedBytes {
+	if b.taken || b.announced != unannounced && b.announced <= min(prefetchedBytes, c.server.options.MaxBodyBytes) {
 		return
 	}
 	c.ctx.SetConnectionClose()
@@ -87,6 +87,10 @@ func (c *call) readBody() ([]byte, error) {
 		c.body.small = make([]byte, 0, prefetchedBytes)
 	}
 	b := c.body.small
+	if conn, ok := c.ctx.Conn().(*connection); ok && (c.body.announced == unannounced || c.body.announced > prefetchedBytes) {
+		conn.become(receiving) // the rest may take as long as the client likes
+		defer conn.state.Store(serving)
+	}
 	for {
 		if len(b) == cap(b) {
 			var err error
@@ -141,6 +145,9 @@ func (c *call) tooLarge() error {
 func (c *call) broken(err error, arrived int) error {
 	c.ctx.SetConnectionClose()
 	var network net.Error
+	if errors.As(err, &network) && network.Timeout() && c.server.draining.Load() {
+		return errUnavailable
+	}
 	if errors.As(err, &network) && network.Timeout() {
 		return refusal(errTimeout, "the body did not arrive in time; %d bytes did", arrived)
 	}

@@ -51,6 +51,7 @@ func (c *call) compositeStart() error {
 	if err := r.parseComposite(body, c.bounds); err != nil {
 		return err
 	}
+	r.letGo() // before its place in the budget is given to others
 	c.releaseBody()
 	d := c.server.deadlines.start()
 	r.outcomes, err = c.engine.CompositeStart(d, r.items, r.outcomes)

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"reflect"
 	"strings"
@@ -175,8 +176,8 @@ func TestAbsentAndIntegerValues(t *testing.T) {
 func TestWhatIsAnExtension(t *testing.T) {
 	r, err := parseComposite([]byte(`{"other":[1],"services":[{"x":{"y":1},
 		"service":{"customer_id":"c","service_type":"s","service_id":1,"started":{},"completed":1,"duration":2,"disposition":3,"disposition_desc":4,
-			"active_states":[],"completed_states":[],"active_tasks":[],"completed_tasks":[],"state_type":"kept"},
-		"state":{"state_id":1,"service_id":2,"started":3,"completed":4,"duration":5,"active_tasks":6,"completed_tasks":7,"disposition":8,"customer_id":"kept"},
+			"active_states":[],"completed_states":[],"active_tasks":[],"completed_tasks":[],"state_id":5,"task_id":6,"state_type":"kept"},
+		"state":{"state_id":1,"active_states":[],"service_id":2,"started":3,"completed":4,"duration":5,"active_tasks":6,"completed_tasks":7,"disposition":8,"customer_id":"kept"},
 		"task":{"task_id":1,"service_id":2,"customer_id":3,"started":4,"completed":5,"duration":6,"disposition_desc":7,"ttl":"kept"}}]}`), testBounds)
 	if err != nil {
 		t.Fatal(err)
@@ -191,6 +192,19 @@ func TestWhatIsAnExtension(t *testing.T) {
 	} {
 		if got := members(event.details); !reflect.DeepEqual(got, event.want) {
 			t.Errorf("got %v, want %v", got, event.want)
+		}
+	}
+}
+
+// Types that no rule looks at have the bound of those that are matched.
+func TestTypesAreBounded(t *testing.T) {
+	for _, field := range []string{"application_type", "resource_type", "media_type"} {
+		for length, ok := range map[int]bool{256: true, 257: false} {
+			body := fmt.Sprintf(`{"services":[{"service":{"customer_id":"c","service_type":1,%q:%q},"state":{}}]}`, field, strings.Repeat("x", length))
+			_, err := parseComposite([]byte(body), testBounds)
+			if (err == nil) != ok || err != nil && !strings.HasPrefix(err.Error(), "services[0].service."+field+": 257 bytes, the bound is 256: ") {
+				t.Errorf("%s of %d bytes: %v", field, length, err)
+			}
 		}
 	}
 }

@@ -152,8 +152,8 @@ func (cs *connections) cut() {
 // What a connection is doing.
 const (
 	waiting   = int32(iota) // for the first byte of a request
-	receiving               // the rest of its headers
-	serving                 // inside the handler, or writing the answer
+	receiving               // the rest of its headers, or of its body
+	serving                 // its answer is being made or written
 )
 
 // connection is one client's, served by one goroutine. Only hurry and cut come from others.
@@ -197,6 +197,14 @@ func (c *connection) SetReadDeadline(t time.Time) error {
 		c.hurry()
 	}
 	return err
+}
+
+// become says what the connection does from now on; shutdown may just have passed it by.
+func (c *connection) become(state int32) {
+	c.state.Store(state)
+	if c.all.closing.Load() {
+		c.hurry()
+	}
 }
 
 // hurry ends a connection that waits for a request, and gives one on its way in a moment to

@@ -50,6 +50,13 @@
 //   - A path is cut at its slashes and then decoded, so that a customer may be called a/b.
 //     An empty segment, and so a slash at the end, makes a path unknown.
 //   - An id in a path is digits as replies write them; 01, +1 or a UUID is not found.
+//   - A member of an event that names what replies say of any resource (service_id, started,
+//     active_states and the like) is ignored; a field of another kind (a state_type sent with a
+//     service) is an extension. application_type, resource_type and media_type have the bound of
+//     the types that are matched.
+//   - ttl, expiration_time and auto_complete_after are checked and kept, and have no effect yet.
+//   - A state_id or previous_state_id that is no state of the service is refused also where what
+//     carries it is found; a task with associate_state_task does not use its own state_id.
 //   - Ends take no body, an empty one, or white space. Without a body its declared kind is not
 //     looked at. A Content-Encoding other than identity is a 415.
 //   - An integer, also one sent as a key or a type, fits 64 bits.

@@ -6,7 +6,7 @@ import (
 )
 
 // The events of the API, each one member loop. A member is a field of the event, a common
-// field, a name that only replies use, or else an extension. Where a loop is entered, the
+// field, a name that only replies use (isReplyName), or else an extension. Where a loop is entered, the
 // event's opening brace has been read.
 
 func (r *reader) serviceStart(e *engine.ServiceStart) error {
@@ -32,9 +32,6 @@ func (r *reader) serviceStart(e *engine.ServiceStart) error {
 			e.ExpirationTime, err = r.timestamp("expiration_time")
 		case "timestamp":
 			e.Timestamp, err = r.timestamp("timestamp")
-		case "disposition", "disposition_desc", "service_id", "started", "completed", "duration",
-			"active_states", "completed_states", "active_tasks", "completed_tasks":
-			err = r.ignore(name)
 		default:
 			err = r.startMember(name)
 		}
@@ -59,9 +56,6 @@ func (r *reader) stateStart(e *engine.StateStart) error {
 			e.Previous, err = r.id("previous_state_id")
 		case "timestamp":
 			e.Timestamp, err = r.timestamp("timestamp")
-		case "disposition", "disposition_desc", "state_id", "service_id", "started", "completed", "duration",
-			"active_tasks", "completed_tasks":
-			err = r.ignore(name)
 		default:
 			err = r.startMember(name)
 		}
@@ -80,14 +74,14 @@ func (r *reader) taskStart(e *engine.TaskStart) error {
 			return err
 		}
 		switch string(name) {
+		case "customer_id": // of a task as read
+			err = r.ignore(name)
 		case "task_type":
 			e.Type, err = r.longOrString("task_type")
 		case "state_id":
 			e.State, err = r.id("state_id")
 		case "timestamp":
 			e.Timestamp, err = r.timestamp("timestamp")
-		case "disposition", "disposition_desc", "task_id", "service_id", "customer_id", "started", "completed", "duration":
-			err = r.ignore(name)
 		default:
 			err = r.startMember(name)
 		}
@@ -115,8 +109,7 @@ func (r *reader) serviceEnd(e *engine.ServiceEnd) error {
 			e.ExpirationTime, err = r.timestamp("expiration_time")
 		case "timestamp":
 			e.Timestamp, err = r.timestamp("timestamp")
-		case "customer_id", "contact_key", "service_type", "auto_complete_after", "service_id", "started", "completed",
-			"duration", "active_states", "completed_states", "active_tasks", "completed_tasks":
+		case "customer_id", "contact_key", "service_type", "auto_complete_after":
 			err = r.ignore(name)
 		default:
 			err = r.endMember(name)
@@ -138,8 +131,7 @@ func (r *reader) stateEnd(e *engine.StateEnd) error {
 		switch string(name) {
 		case "timestamp":
 			e.Timestamp, err = r.timestamp("timestamp")
-		case "state_type", "previous_state_id", "state_id", "service_id", "started", "completed", "duration",
-			"active_tasks", "completed_tasks":
+		case "state_type", "previous_state_id":
 			err = r.ignore(name)
 		default:
 			err = r.endMember(name)
@@ -161,7 +153,7 @@ func (r *reader) taskEnd(e *engine.TaskEnd) error {
 		switch string(name) {
 		case "timestamp":
 			e.Timestamp, err = r.timestamp("timestamp")
-		case "task_type", "state_id", "task_id", "service_id", "customer_id", "started", "completed", "duration":
+		case "task_type", "customer_id":
 			err = r.ignore(name)
 		default:
 			err = r.endMember(name)
@@ -210,15 +202,15 @@ func (r *reader) commonMember(name []byte) error {
 	case "interaction_id":
 		return r.textField(conversation.InteractionID, interactionIDCharacters)
 	case "application_type":
-		return r.longOrStringField(conversation.ApplicationType)
+		return r.typeField(conversation.ApplicationType)
 	case "application_id":
 		return r.integerField(conversation.ApplicationID)
 	case "resource_type":
-		return r.longOrStringField(conversation.ResourceType)
+		return r.typeField(conversation.ResourceType)
 	case "resource_id":
 		return r.integerField(conversation.ResourceID)
 	case "media_type":
-		return r.longOrStringField(conversation.MediaType)
+		return r.typeField(conversation.MediaType)
 	default:
 		return r.extension(name)
 	}

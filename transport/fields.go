@@ -143,6 +143,18 @@ func (r *reader) integerField(f conversation.Field) error {
 	return nil
 }
 
+// typeField reads a type that no rule looks at; it has the bound of those that are matched.
+func (r *reader) typeField(f conversation.Field) error {
+	from := len(r.details)
+	err := r.longOrStringField(f)
+	if raw := engine.Details(r.details[from:]).Field(f); len(raw) > r.bounds.KeyBytes && raw[0] == '"' {
+		if n := len(unquoted(raw)); n > r.bounds.KeyBytes {
+			return r.fail(f.String(), "%d bytes, the bound is %d: %s", n, r.bounds.KeyBytes, cut(raw))
+		}
+	}
+	return err
+}
+
 func (r *reader) longOrStringField(f conversation.Field) error {
 	raw, err := r.known(f.String())
 	switch {
@@ -155,8 +167,23 @@ func (r *reader) longOrStringField(f conversation.Field) error {
 	return nil
 }
 
+// isReplyName tells the names that reads use for what the server says of any resource. They are
+// ignored where they are no field of the event, and are never extensions: an extension stands
+// beside them in a reply.
+func isReplyName(name []byte) bool {
+	switch string(name) {
+	case "service_id", "state_id", "task_id", "started", "completed", "duration", "disposition", "disposition_desc",
+		"active_states", "completed_states", "active_tasks", "completed_tasks":
+		return true
+	}
+	return false
+}
+
 // extension keeps a member that has no meaning here, whatever its value.
 func (r *reader) extension(name []byte) error {
+	if isReplyName(name) {
+		return r.ignore(name)
+	}
 	if len(name) > r.bounds.NameBytes {
 		return r.fail(string(cut(name)), "an extension's name of %d bytes; the bound is %d", len(name), r.bounds.NameBytes)
 	}

@@ -47,12 +47,20 @@ func (r *reader) begin(text []byte, bounds engine.Bounds) {
 	r.decoder.Reset(&r.source)
 	r.text, r.bounds = text, bounds
 	r.item, r.part = none, ""
-	r.details = slices.Grow(r.details[:0], len(text)) // no event says more than its JSON does
+	r.details = slices.Grow(r.details[:0], min(len(text), keptBytes)) // no event says more than its JSON does
+}
+
+// letGo forgets the text; what was read of it stays.
+func (r *reader) letGo() {
+	r.source = bytes.Buffer{}
+	r.decoder.Reset(&r.source)
+	r.text = nil
 }
 
 // end lets go of the text.
 func (r *reader) end() {
-	r.begin(nil, engine.Bounds{})
+	r.letGo()
+	r.details = r.details[:0]
 	if cap(r.compact) > keptBytes {
 		r.compact = nil
 	}

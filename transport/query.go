@@ -3,7 +3,6 @@ package transport
 import (
 	"bytes"
 	"errors"
-	"slices"
 	"strconv"
 
 	"github.com/switchboard-cs/switchboard/engine"
@@ -12,22 +11,32 @@ import (
 // query is what the parameters of a read ask for. The zero query asks for everything, and
 // nests nothing.
 type query struct {
-	serviceTypes, stateTypes, taskTypes []string
+	serviceTypes, stateTypes, taskTypes set
 	stateID                             *int64
 	from, to                            engine.Instant // at or after; strictly before
 	activeStates, completedStates       bool
 	activeTasks, completedTasks         bool
 	own, ofStates, ofTasks              names // extensions
+
+	tasksOf [2]map[int32][]*engine.Task // by state, active and completed; made when first asked for
+}
+
+// set is a list of names: a query may hold thousands, and a service thousands to look up.
+type set map[string]struct{}
+
+func (s set) has(name []byte) bool {
+	_, found := s[string(name)]
+	return found
 }
 
 // names are the extensions that a read asks for.
 type names struct {
 	all  bool
-	some []string
+	some set
 }
 
 func (n *names) has(name []byte) bool {
-	return n.all || slices.ContainsFunc(n.some, func(s string) bool { return s == string(name) })
+	return n.all || n.some.has(name)
 }
 
 func (n *names) add(name []byte) {
@@ -35,20 +44,23 @@ func (n *names) add(name []byte) {
 		n.all = true
 		return
 	}
-	n.some = append(n.some, string(name))
+	if n.some == nil {
+		n.some = make(set)
+	}
+	n.some[string(name)] = struct{}{}
 }
 
 // parseQuery reads the parameters of a read. Those that it does not know are ignored.
 func parseQuery(text []byte) (*query, error) {
 	q := &query{}
 	for pair := range bytes.SplitSeq(text, []byte("&")) {
-		name, value, _ := bytes.Cut(pair, []byte("="))
-		name, err := percentDecode(name, true)
+		raw, value, _ := bytes.Cut(pair, []byte("="))
+		name, err := percentDecode(raw, true)
 		if err == nil {
 			err = q.set(string(name), value)
 		}
 		if err != nil {
-			return nil, &engine.Error{Kind: engine.ErrInvalid, Place: string(cut(name)), Reason: err.Error()}
+			return nil, &engine.Error{Kind: engine.ErrInvalid, Place: string(cut(raw)), Reason: err.Error()}
 		}
 	}
 	return q, nil
@@ -57,11 +69,11 @@ func parseQuery(text []byte) (*query, error) {
 func (q *query) set(name string, value []byte) (err error) {
 	switch name {
 	case "service_types":
-		q.serviceTypes, err = appendList(q.serviceTypes, value)
+		err = addList(&q.serviceTypes, value)
 	case "state_types":
-		q.stateTypes, err = appendList(q.stateTypes, value)
+		err = addList(&q.stateTypes, value)
 	case "task_types":
-		q.taskTypes, err = appendList(q.taskTypes, value)
+		err = addList(&q.taskTypes, value)
 	case "extensions":
 		err = q.addExtensions(value)
 	case "state_id":
@@ -94,6 +106,17 @@ func appendList(list []string, value []byte) ([]string, error) {
 		}
 	}
 	return list, nil
+}
+
+func addList(to *set, value []byte) error {
+	list, err := appendList(nil, value)
+	if *to == nil {
+		*to = make(set)
+	}
+	for _, name := range list {
+		(*to)[name] = struct{}{}
+	}
+	return err
 }
 
 // addExtensions sorts the names asked for by whose they are.

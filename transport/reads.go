@@ -161,8 +161,25 @@ func inPhase(phase engine.Phase, completed bool) bool {
 }
 
 // matches tells whether a type is among those asked for. Where none are, every one is.
-func matches(types []string, t engine.Value) bool {
-	return len(types) == 0 || t.Present() && slices.Contains(types, t.Text())
+func matches(types set, t engine.Value) bool {
+	if len(types) == 0 {
+		return true
+	}
+	_, found := types[t.Text()]
+	return found && t.Present()
+}
+
+// tasksOfState are those that the query lets pass of one state. All of a service's are sorted
+// out at once: a read of its states asks for each.
+func (q *query) tasksOfState(s *engine.Service, state int32, phase engine.Phase) []*engine.Task {
+	byState := &q.tasksOf[phase-engine.Active]
+	if *byState == nil {
+		*byState = make(map[int32][]*engine.Task)
+		for _, t := range q.tasks(s, phase) {
+			(*byState)[t.State] = append((*byState)[t.State], t)
+		}
+	}
+	return (*byState)[state]
 }
 
 func (q *query) started(at engine.Instant) bool {

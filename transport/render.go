@@ -83,15 +83,11 @@ func (q *query) appendNestedTasks(b []byte, s *engine.Service, of *engine.State)
 }
 
 func (q *query) appendTasksIn(b []byte, name string, s *engine.Service, of *engine.State, phase engine.Phase) []byte {
-	tasks := q.tasks(s, phase)
-	if of != nil {
-		kept := tasks[:0]
-		for _, t := range tasks {
-			if t.State == of.ID {
-				kept = append(kept, t)
-			}
-		}
-		tasks = kept
+	var tasks []*engine.Task
+	if of == nil {
+		tasks = q.tasks(s, phase)
+	} else {
+		tasks = q.tasksOfState(s, of.ID, phase)
 	}
 	return appendArray(appendName(b, name), tasks, func(b []byte, t *engine.Task) []byte {
 		b = appendInteger(b, '{', "task_id", int64(t.ID))

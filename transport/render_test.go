@@ -2,6 +2,8 @@ package transport
 
 import (
 	"encoding/json"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -165,7 +167,7 @@ func TestBadParameters(t *testing.T) {
 		"state_id=x":           `state_id: want a 64-bit integer, got "x"`,
 		"service_types=%zz":    `service_types: bad percent-encoding "%zz"`,
 		"extensions=a,%4":      `extensions: bad percent-encoding "%4"`,
-		"%=1":                  `bad percent-encoding "%"`,
+		"%=1":                  `%: bad percent-encoding "%"`,
 		"active_states=" + strings.Repeat("x", 100): `active_states: want true or false, got "` + strings.Repeat("x", 64) + `…"`,
 	} {
 		_, err := parseQuery([]byte(query))
@@ -178,7 +180,24 @@ func TestBadParameters(t *testing.T) {
 // An encoded comma belongs to a name; a plus is a space; values may be repeated.
 func TestLists(t *testing.T) {
 	q := mustQuery(t, "service_types=a%2Cb,c+d&service_types=%C3%A9,,")
-	if want := []string{"a,b", "c d", "é"}; !slices.Equal(q.serviceTypes, want) {
-		t.Errorf("got %q, want %q", q.serviceTypes, want)
+	if got, want := slices.Sorted(maps.Keys(q.serviceTypes)), []string{"a,b", "c d", "é"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// The states of a service nest each its own tasks, by phase; ten thousand of them are sorted out
+// once, not once a state.
+func TestTasksOfManyStates(t *testing.T) {
+	s := &engine.Service{ID: 1}
+	for i := int32(1); i <= 5000; i++ {
+		s.States = append(s.States, engine.State{ID: i})
+		s.Tasks = append(s.Tasks, engine.Task{ID: 5000 + i, State: i})
+	}
+	q := mustQuery(t, "active_tasks=true&completed_tasks=true")
+	for i := range s.States {
+		got := string(q.appendNestedTasks(nil, s, &s.States[i]))
+		if want := fmt.Sprintf(`"task_id":%d,`, 5000+s.States[i].ID); strings.Count(got, `"task_id"`) != 1 || !strings.Contains(got, want) {
+			t.Fatalf("state %d nests %s", s.States[i].ID, got)
+		}
 	}
 }

@@ -107,6 +107,7 @@ func (c *call) event(body bool, parse func(*request) error, do func(*deadline) e
 	if err := r.parseEvent(text, c.bounds, body, parse); err != nil {
 		return err
 	}
+	r.letGo() // before its place in the budget is given to others
 	c.releaseBody()
 	d := c.server.deadlines.start()
 	defer c.server.deadlines.stop(d)

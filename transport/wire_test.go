@@ -294,6 +294,23 @@ func TestShutdownAnswersWhatIsInFlight(t *testing.T) {
 	}
 }
 
+// A client that stalls in the middle of a long body holds a shutdown no longer than one that
+// stalls in its headers, and is told that we are draining.
+func TestShutdownDoesNotWaitForAStalledBody(t *testing.T) {
+	w := open(t, Options{})
+	before := w.budget.used.Load()
+	stalled := dial(t, w.addr).send(t, "POST "+base+"/services/start HTTP/1.1\r\nHost: x\r\nContent-Length: 30000\r\n\r\n"+strings.Repeat(" ", 20_000))
+	for w.budget.used.Load() == before { // until the handler has begun to read
+		runtime.Gosched()
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second) // far less than ReadTimeout
+	defer cancel()
+	if err := w.Shutdown(ctx); err != nil {
+		t.Errorf("shutdown: %v", err)
+	}
+	stalled.read(t).want(t, 503, `.*OverloadedException"\}`)
+}
+
 // A shutdown that may not take longer cuts off what is left.
 func TestShutdownGivesUpWithItsContext(t *testing.T) {
 	w := open(t, Options{})

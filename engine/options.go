@@ -27,7 +27,8 @@ type Options struct {
 	MaxRequestBytes        int64 // default: a sixteenth of Memory
 	// TailBytes bounds the journal that a restart has to read, the part whose rows are not yet
 	// written: its compressed bytes, and 200 for each record (a start or an end of a service, a
-	// state or a task). Rows are written from half of it on; at the bound requests wait.
+	// state or a task). Rows are written from three quarters of it on; at the bound requests
+	// wait.
 	TailBytes int64
 	// ReserveBytes of free disk space are left alone: below, writes are refused with
 	// ErrNoSpace, and reads go on. Negative: not watched.

@@ -22,7 +22,7 @@ type tail struct {
 
 	recovered map[conversation.Owner]*Unwritten // owners that have not been woken since the start
 	room      chan struct{}                     // closed when the tail is below its bound again; nil when nobody waits
-	pressure  chan struct{}                     // holds one when there are more than half of the bytes allowed
+	pressure  chan struct{}                     // holds one when the tail is pressed
 }
 
 type tailFrame struct {
@@ -137,13 +137,18 @@ func (t *tail) add(f tailFrame) {
 	t.bytes += int64(f.bytes)
 }
 
-// wake lets those go on who wait for room, and asks for rows from half of the bound on.
+// pressed tells whether rows should be written: from three quarters of the bound on. Before,
+// services still change and end, and a row would soon be written again; the last quarter is
+// for what comes in while they are written.
+func (t *tail) pressed(bound int64) bool { return t.bytes > bound/4*3 }
+
+// wake lets those go on who wait for room, and asks for rows.
 func (t *tail) wake(bound int64) {
 	if t.room != nil && t.bytes < bound {
 		close(t.room)
 		t.room = nil
 	}
-	if t.bytes > bound/2 {
+	if t.pressed(bound) {
 		select {
 		case t.pressure <- struct{}{}:
 		default:
@@ -151,15 +156,14 @@ func (t *tail) wake(bound int64) {
 	}
 }
 
-// Pressure holds a value when the tail is longer than half its bound, so that rows should
-// be written.
+// Pressure holds a value when the tail is near its bound, so that rows should be written.
 func (s *Store) Pressure() <-chan struct{} { return s.tail.pressure }
 
 // Pressed tells the same at this moment.
 func (s *Store) Pressed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.tail.bytes > s.opts.TailBytes/2
+	return s.tail.pressed(s.opts.TailBytes)
 }
 
 // rowShare is how many owners Oldest names beside what the last frame brought: so many that

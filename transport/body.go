@@ -144,10 +144,10 @@ func (c *call) tooLarge() error {
 // broken is the refusal of a body that did not arrive whole; nothing of it counts.
 func (c *call) broken(err error, arrived int) error {
 	c.ctx.SetConnectionClose()
-	var network net.Error
-	if errors.As(err, &network) && network.Timeout() && c.server.draining.Load() {
+	if c.server.draining.Load() {
 		return errUnavailable
 	}
+	var network net.Error
 	if errors.As(err, &network) && network.Timeout() {
 		return refusal(errTimeout, "the body did not arrive in time; %d bytes did", arrived)
 	}

@@ -316,3 +316,19 @@ func checkEvent(t *testing.T, d engine.Details, sent json.RawMessage) {
 		}
 	}
 }
+
+// Once a request is parsed nothing of it holds its text, and a long text does not make room for
+// itself a second time.
+func TestParsedRequestLetsGoOfItsText(t *testing.T) {
+	r, err := parseComposite([]byte(item("")+strings.Repeat(" ", 1<<20)), testBounds)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.letGo()
+	if r.text != nil || r.source.Cap() != 0 || len(r.decoder.UnreadBuffer()) != 0 || cap(r.details) > 2*keptBytes {
+		t.Errorf("text %d, source %d, details %d bytes", cap(r.text), r.source.Cap(), cap(r.details))
+	}
+	if len(r.items) != 1 || r.items[0].Service.CustomerID != "c" {
+		t.Errorf("items %+v", r.items)
+	}
+}

@@ -161,7 +161,7 @@ type connection struct {
 	net.Conn
 	all    *connections
 	state  atomic.Int32
-	linger bool // the client may still be sending a body that nobody reads
+	linger bool // the client may still be sending what nobody reads
 	ended  bool // the client will send no more: reading came to the end
 }
 

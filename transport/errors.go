@@ -102,8 +102,15 @@ func appendError(b []byte, message, exception string) []byte {
 }
 
 // refuseUnread answers what fasthttp could not read as a request, or not in time. It then
-// closes the connection.
+// closes the connection, at once and without a word where no byte of a request came.
 func (s *Server) refuseUnread(ctx *fasthttp.RequestCtx, err error) {
+	if conn, ok := ctx.Conn().(*connection); ok {
+		if conn.state.Load() == waiting {
+			_ = conn.Conn.Close()
+			return
+		}
+		conn.linger = true
+	}
 	var tooLong *fasthttp.ErrSmallBuffer
 	var network net.Error
 	switch {

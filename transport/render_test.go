@@ -168,6 +168,7 @@ func TestBadParameters(t *testing.T) {
 		"service_types=%zz":    `service_types: bad percent-encoding "%zz"`,
 		"extensions=a,%4":      `extensions: bad percent-encoding "%4"`,
 		"%=1":                  `%: bad percent-encoding "%"`,
+		"%zz=1":                `%zz: bad percent-encoding "%zz"`,
 		"active_states=" + strings.Repeat("x", 100): `active_states: want true or false, got "` + strings.Repeat("x", 64) + `…"`,
 	} {
 		_, err := parseQuery([]byte(query))

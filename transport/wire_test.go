@@ -200,6 +200,29 @@ func TestBrokenHeaders(t *testing.T) {
 	}
 }
 
+// A client that still sends headers past their bound sees the refusal, not a reset.
+func TestRefusalOfLongHeadersArrives(t *testing.T) {
+	w := open(t, Options{})
+	l := dial(t, w.addr).send(t, "GET / HTTP/1.1\r\nHost: x\r\nX: "+strings.Repeat("x", 1<<20)+"\r\n\r\n")
+	l.read(t).want(t, 431, `.*`)
+	l.closed(t)
+}
+
+// A connection on which nothing was ever sent is closed without an answer that nobody asked for.
+func TestSilentConnectionIsClosedSilently(t *testing.T) {
+	w := open(t, Options{ReadTimeout: 100 * time.Millisecond})
+	dial(t, w.addr).closed(t)
+}
+
+// A body past a bound that is lower than what comes with the headers is refused, and the
+// connection closed with the answer delivered, however much of it is never sent.
+func TestBodyPastALowBound(t *testing.T) {
+	w := open(t, Options{MaxBodyBytes: 100})
+	l := dial(t, w.addr).send(t, "POST "+base+"/services/start HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n"+strings.Repeat("x", 200))
+	l.read(t).want(t, 413, `.*more than 100 bytes.*`).wantHeader(t, "Connection", "close")
+	l.closed(t)
+}
+
 // A thousand connections that announce a mebibyte each, and send little of it, cost what they
 // sent; and when large bodies do arrive, their sum is bounded, and given back.
 func TestAnnouncedBodiesCostNothing(t *testing.T) {
@@ -288,7 +311,7 @@ func TestShutdownAnswersWhatIsInFlight(t *testing.T) {
 	close(leave)
 	inFlight.read(t).want(t, 200, `answered`).wantHeader(t, "Connection", "close")
 	inFlight.closed(t)
-	_, _ = io.ReadAll(untouched)
+	untouched.closed(t)
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
@@ -304,6 +327,25 @@ func TestShutdownDoesNotWaitForAStalledBody(t *testing.T) {
 		runtime.Gosched()
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second) // far less than ReadTimeout
+	defer cancel()
+	if err := w.Shutdown(ctx); err != nil {
+		t.Errorf("shutdown: %v", err)
+	}
+	stalled.read(t).want(t, 503, `.*OverloadedException"\}`)
+}
+
+// A chunked body broken off while draining is told that we are draining, too.
+func TestBrokenChunkWhileDraining(t *testing.T) {
+	w := open(t, Options{})
+	inside := make(chan struct{})
+	w.routes = append(w.routes, compile([]operation{{method: "POST", path: "/body", run: func(c *call) error {
+		close(inside)
+		_, err := c.readBody()
+		return err
+	}}})...)
+	stalled := dial(t, w.addr).send(t, "POST /body HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{")
+	<-inside
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	if err := w.Shutdown(ctx); err != nil {
 		t.Errorf("shutdown: %v", err)

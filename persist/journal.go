@@ -21,7 +21,7 @@ const (
 	// is small beside the last one, gatherMost how long in all, and gatherFrom the messages of
 	// a frame from which it does so: with fewer callers, waiting costs more than a sync.
 	gatherStep = 50 * time.Microsecond
-	gatherMost = time.Millisecond
+	gatherMost = 3 * time.Millisecond
 	gatherFrom = 8
 	// spareFrames are kept with their buffers: one open, one in sync, one between.
 	spareFrames = 3
@@ -211,7 +211,7 @@ type committer struct {
 	lastMessages int
 }
 
-// gather lets a frame grow that has less than three quarters of the messages of the last one: those whom
+// gather lets a frame grow that has less than seven eighths of the messages of the last one: those whom
 // the last sync released are about to come back, and a sync costs the same for one as for a
 // hundred. Without it large and small frames alternate. It takes about as long as the last
 // sync did at the most, and never long beside what a caller would notice.
@@ -227,7 +227,7 @@ func (c *committer) gather() {
 			messages = c.store.open[0].messages
 		}
 		c.store.mu.Unlock()
-		if n != 1 || 4*messages >= 3*c.lastMessages {
+		if n != 1 || 8*messages >= 7*c.lastMessages {
 			return
 		}
 		time.Sleep(gatherStep)

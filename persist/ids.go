@@ -15,7 +15,7 @@ const (
 	idBlock = 1 << 16
 )
 
-// NewServiceID gives an id that was never given before, whatever crashed in between: the
+// NewServiceID gives an id that nobody was ever told of, whatever crashed in between: the
 // owner's partition, and above it a counter of that partition. The counter never passes what
 // the next frame's header will reserve, and starts there after a restart, so that an id that
 // reached anybody is behind it. Safe for use by many goroutines.

@@ -211,10 +211,10 @@ type committer struct {
 	lastMessages int
 }
 
-// gather lets a frame grow that has less than seven eighths of the messages of the last one: those whom
-// the last sync released are about to come back, and a sync costs the same for one as for a
-// hundred. Without it large and small frames alternate. It takes about as long as the last
-// sync did at the most, and never long beside what a caller would notice.
+// gather lets a frame grow that has less than seven eighths of the messages of the last one:
+// those whom the last sync released are about to come back, and a sync costs the same for one
+// as for a hundred. Without it large and small frames alternate. It takes about as long as the
+// last sync did at the most, and never long beside what a caller would notice.
 func (c *committer) gather() {
 	if c.lastMessages < gatherFrom {
 		return

@@ -3,7 +3,9 @@ package actors
 import (
 	"context"
 	"fmt"
+	"maps"
 	"runtime/debug"
+	"slices"
 	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -28,11 +30,13 @@ type customer struct {
 	domain    conversation.Customer
 	loaded    bool                   // domain is what rows and tail say
 	sleepy    bool                   // retire when the mailbox is empty
+	heldBy    *Message               // the message that stops the mailbox, while it is being served
 	unwritten *persist.Unwritten     // its records whose rows are not handed over
 	watermark uint64                 // number of its last record
 	rows      uint64                 // the frame that carries its last rows
-	dropped   uint64                 // the frame whose rows let completed services be dropped last
+	settled   uint64                 // the frame whose rows let services be forgotten last
 	brought   bool                   // a completed service was read from its row
+	due       conversation.Instant   // nothing happens by itself before; 0 for never
 	newID     conversation.ServiceID // for its next service; taken before deciding
 	bytes     int64                  // what it is counted as in memory
 }
@@ -55,6 +59,10 @@ func (c *customer) Receive(ctx actor.Context) {
 		if r := recover(); r != nil {
 			c.fault(m, r)
 		}
+		if m.task == hold {
+			c.heldBy = m // who serves the mailbox hands it over, and answers then
+			return
+		}
 		m.decided <- struct{}{}
 	}()
 	c.turn(m)
@@ -75,41 +83,67 @@ func (c *customer) forget() {
 	c.count(customerBytes)
 }
 
+// turn: first the customer is as it is at this instant, then m.
 func (c *customer) turn(m *Message) {
 	if m.Err = c.load(); m.Err != nil {
 		return
 	}
+	if m.Err = c.bring(m.target()); m.Err != nil {
+		return
+	}
+	m.Now = c.directory.opts.Now()
+	c.letDue(m.Now)
 	switch {
 	case m.task != noTask:
-		c.writeRows()
-		c.sleepy = m.task == fallAsleep
+		c.do(m)
 		return
 	case m.event != nil:
 		c.decide(m)
 	default:
 		c.read(m)
 	}
-	c.used.Store(true)
 	m.Watermark = c.watermark
-	c.dropCompleted()
-	if c.domain.Completed() >= completedAtMost && c.directory.store.RowsWritten(c.rows) {
-		c.writeRows() // else one that starts and ends services all day would keep them all
+	c.endTurn()
+}
+
+// endTurn looks after what the customer holds in memory.
+func (c *customer) endTurn() {
+	c.used.Store(true)
+	c.settle()
+	if c.domain.Settling() >= settlingAtMost && c.directory.store.RowsWritten(c.rows) {
+		c.writeRows(nil) // else one that starts and ends services all day would keep them all
 	}
 }
 
-// completedAtMost is how many completed services wait in memory for their rows: few, since
-// every turn looks over them.
-const completedAtMost = 64
+// do is what the directory itself asks.
+func (c *customer) do(m *Message) {
+	switch m.task {
+	case writeRows:
+		c.writeRows(nil)
+	case fallAsleep:
+		c.writeRows(nil)
+		c.sleepy = true
+	case sweep:
+		c.sweep(m.due)
+	}
+}
 
-// dropCompleted forgets completed services once their rows are on disk, where there may be any
-// such.
-func (c *customer) dropCompleted() {
-	if c.domain.Completed() == 0 || !c.brought && c.rows == c.dropped || !c.directory.store.RowsWritten(c.rows) {
+// settlingAtMost is how many completed and deleted services wait in memory for their rows: few,
+// since every turn looks over them.
+const settlingAtMost = 64
+
+// settle forgets completed and deleted services once their rows are on disk, where there may be
+// any such.
+func (c *customer) settle() {
+	if c.domain.Settling() == 0 || !c.brought && c.rows == c.settled || !c.directory.store.RowsWritten(c.rows) {
 		return
 	}
-	c.domain.DropCompleted()
-	c.recount()
-	c.dropped, c.brought = c.rows, false
+	bytes := c.bytes
+	for _, s := range c.domain.Settle() {
+		bytes -= memoryOf(s)
+	}
+	c.count(bytes)
+	c.settled, c.brought = c.rows, false
 }
 
 // load builds the customer from its rows and the journal's tail. What it appended before a
@@ -125,71 +159,98 @@ func (c *customer) load() error {
 		}
 	}
 	unwritten, last, err := store.Load(&c.domain, c.unwritten)
-	c.unwritten, c.watermark = unwritten, max(c.watermark, last)
 	if err != nil {
-		c.forget()
+		c.forget() // but not what its records wait for: the next try needs it
 		return err
 	}
+	c.unwritten, c.watermark = unwritten, max(c.watermark, last)
 	c.loaded = true
+	c.due = c.domain.Due(c.directory.opts.Timers)
 	c.recount()
 	return nil
 }
 
-// decide: stamp, decide, apply, append. Nothing is in the journal until the records have been
-// applied, and nothing has happened before they are.
-func (c *customer) decide(m *Message) {
-	if m.Err = c.bring(conversation.Target(m.event)); m.Err != nil {
+// letDue lets happen what is due.
+func (c *customer) letDue(now conversation.Instant) {
+	if c.due == 0 || now < c.due {
 		return
 	}
-	d := c.directory
+	c.keep(conversation.DecideDue(&c.domain, c.stamp(now), nil))
+	c.due = c.domain.Due(c.directory.opts.Timers)
+}
+
+func (c *customer) stamp(now conversation.Instant) conversation.Stamp {
+	o := &c.directory.opts
+	return conversation.Stamp{Now: now, ServiceID: c.newID, Bounds: o.Bounds, Timers: o.Timers}
+}
+
+// decide: stamp, decide, and keep what was decided.
+func (c *customer) decide(m *Message) {
 	if c.newID == 0 {
-		c.newID = d.store.NewServiceID(c.domain.Owner)
+		c.newID = c.directory.store.NewServiceID(c.domain.Owner)
 	}
-	stamp := conversation.Stamp{Now: d.opts.Now(), ServiceID: c.newID, Bounds: d.opts.Bounds}
-	records, outcome, err := conversation.Decide(&c.domain, m.event, stamp, m.records[:0])
+	records, outcome, err := conversation.Decide(&c.domain, m.event, c.stamp(m.Now), m.records[:0])
 	if m.Outcome, m.Err = outcome, err; err != nil || len(records) == 0 {
 		return
 	}
 	m.records = records
+	c.keep(records)
+	if outcome.ServiceCreated {
+		c.newID = 0
+	}
+}
+
+// keep applies records and then appends them to the journal. Nothing is there until all have
+// been applied, and nobody is told before they are.
+func (c *customer) keep(records []conversation.Record) {
+	if len(records) == 0 {
+		return
+	}
+	c.apply(records)
+	c.unwritten, c.watermark = c.directory.store.Append(c.unwritten, c.domain.Owner, records)
+}
+
+// apply makes the records the customer's own, and counts what they add.
+func (c *customer) apply(records []conversation.Record) {
 	size := 0
 	for i := range records {
 		size += len(records[i].Details)
 	}
-	bytes := c.bytes + int64(size)
+	bytes := c.bytes
 	buf := make([]byte, size)
 	for i := range records {
-		buf = records[i].Own(buf)
-		c.domain.Apply(&records[i])
-		if bytes += partBytes; records[i].Kind == conversation.ServiceStarted {
-			bytes += serviceBytes
+		r := &records[i]
+		buf = r.Own(buf)
+		bytes -= memoryOf(c.domain.Service(r.Service))
+		c.domain.Apply(r)
+		s := c.domain.Service(r.Service)
+		bytes += memoryOf(s)
+		if s != nil {
+			c.due = conversation.Sooner(c.due, s.Due(c.directory.opts.Timers))
 		}
 	}
-	if outcome.ServiceCreated {
-		c.newID = 0
-	}
-	c.unwritten, c.watermark = d.store.Append(c.unwritten, c.domain.Owner, records)
 	c.count(bytes)
 }
 
 // bring gets a completed service from its row, so that a late event finds it. It leaves
-// again with DropCompleted.
+// again with settle.
 func (c *customer) bring(id conversation.ServiceID) error {
-	if id == 0 || c.domain.Service(id) != nil {
+	if id == 0 || c.domain.Service(id) != nil || c.domain.Gone(id) != nil {
 		return nil
 	}
-	s, err := c.directory.store.CompletedService(c.domain.Owner, id)
+	s, last, err := c.directory.store.CompletedService(c.domain.Owner, id)
 	if err == nil && s != nil {
 		c.domain.Add(s)
+		c.watermark = max(c.watermark, last)
+		c.due = conversation.Sooner(c.due, s.Due(c.directory.opts.Timers))
 		c.brought = true
+		c.count(c.bytes + memoryOf(s))
 	}
 	return err
 }
 
 func (c *customer) read(m *Message) {
 	if id := m.read.Service; id != 0 {
-		if m.Err = c.bring(id); m.Err != nil {
-			return
-		}
 		s := c.domain.Service(id)
 		if s == nil {
 			m.Err = conversation.NoService(id)
@@ -204,24 +265,42 @@ func (c *customer) read(m *Message) {
 		}
 	}
 	if m.read.Completed {
+		m.Gone = slices.Collect(maps.Keys(c.domain.AllGone()))
 		m.Completed, m.Err = c.directory.store.Completed(c.domain.Owner)
 	}
 }
 
-// writeRows hands over the rows of what has changed.
-func (c *customer) writeRows() {
-	if c.unwritten == nil {
+// writeRows hands over the rows of what has changed, behind those given.
+func (c *customer) writeRows(rows []persist.Row) {
+	if c.unwritten == nil && rows == nil {
 		return
 	}
-	var rows []persist.Row
-	for _, s := range c.domain.Services() {
-		if s.Changed {
-			rows = persist.AppendRows(rows, c.domain.Owner, s, c.watermark)
-			s.Changed, s.Written = false, true
+	store := c.directory.store
+	for _, id := range slices.Sorted(maps.Keys(c.domain.AllGone())) {
+		if g := c.domain.Gone(id); !g.HandedOver {
+			rows = persist.AppendGone(rows, c.domain.Owner, id, g, c.watermark)
+			g.HandedOver = true
 		}
 	}
-	c.rows = c.directory.store.WriteRows(c.unwritten, rows)
+	for _, s := range c.domain.Services() { // behind those gone: one may have come back
+		if s.Changed {
+			rows = store.AppendRows(rows, c.domain.Owner, s, c.watermark)
+		}
+	}
+	c.rows = store.WriteRows(c.unwritten, rows)
 	c.unwritten = nil
+}
+
+// sweep follows a due row: what is due has happened by now. Where the service is still here
+// its row is written with the due row that is right; where it is not, its new owner's was.
+func (c *customer) sweep(due persist.Due) {
+	var rows []persist.Row
+	if s := c.domain.Service(due.Service); s != nil {
+		rows = persist.AppendVisited(rows, due)
+		s.Changed, s.DueRow = true, 0
+	}
+	c.writeRows(rows)
+	c.settle()
 }
 
 // retire lets the customer sleep, if nothing came in and everything it holds is in rows on
@@ -249,15 +328,17 @@ func (c *customer) retire() bool {
 func (c *customer) recount() {
 	bytes := int64(customerBytes)
 	for _, s := range c.domain.Services() {
-		bytes += serviceBytes + int64(len(s.Details))
-		for i := range s.States {
-			bytes += partBytes + int64(len(s.States[i].Details))
-		}
-		for i := range s.Tasks {
-			bytes += partBytes + int64(len(s.Tasks[i].Details))
-		}
+		bytes += memoryOf(s)
 	}
 	c.count(bytes)
+}
+
+// memoryOf is what a service is counted as; nothing for nil.
+func memoryOf(s *conversation.Service) int64 {
+	if s == nil {
+		return 0
+	}
+	return serviceBytes + int64(s.Bytes) + partBytes*int64(len(s.States)+len(s.Tasks))
 }
 
 func (c *customer) count(bytes int64) {

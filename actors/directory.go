@@ -1,8 +1,9 @@
 // Package actors runs one protoactor actor for each awake customer or anonymous contact key.
 // The Directory leads from an owner to its one running actor, and wakes it when there is
 // none; the actor owns what is open for that customer, so that find-or-create is serial
-// without a lock. mailbox.go is how a message is served, customer.go what a turn does, and
-// keeper.go how rows are written and customers put to sleep.
+// without a lock. mailbox.go is how a message is served, customer.go what a turn does,
+// associate.go the one change over two customers, and keeper.go how rows are written, customers
+// put to sleep, and what is due made to happen.
 package actors
 
 import (
@@ -30,6 +31,7 @@ const (
 type Options struct {
 	Now         func() conversation.Instant
 	Bounds      conversation.Bounds
+	Timers      conversation.Timers
 	AwakeBytes  int64 // what awake customers may be counted as before some sleep
 	MaxMessages int   // waiting for one customer; one more is refused
 	Logf        func(format string, args ...any)
@@ -41,11 +43,13 @@ type Directory struct {
 	store  *persist.Store
 	system *actor.ActorSystem
 	shards [shards]shard
-	bytes  atomic.Int64       // what all awake customers are counted as
-	full   chan struct{}      // holds one when that is past AwakeBytes
-	hand   int                // the shard where the sleeper goes on; the keeper's alone
-	errand *Message           // what the keeper asks with; its alone
-	stop   context.CancelFunc // of the keeper
+	moves  [shards]atomic.Uint64 // associations that moved a service, by its id
+	bytes  atomic.Int64          // what all awake customers are counted as
+	full   chan struct{}         // holds one when that is past AwakeBytes
+	step   sync.Mutex            // one step of the keeper at a time; guards hand and errand
+	hand   int                   // the shard where the sleeper goes on
+	errand *Message              // what the keeper asks with
+	stop   context.CancelFunc    // of the keeper
 	done   sync.WaitGroup
 }
 
@@ -98,7 +102,7 @@ func (d *Directory) Send(o conversation.Owner, m *Message) error {
 	s := &d.shards[persist.Hash(o)%shards]
 	for {
 		c := d.find(s, o)
-		if int(c.waiting.Add(1)) > d.opts.MaxMessages && m.task == noTask {
+		if int(c.waiting.Add(1)) > d.opts.MaxMessages && (m.task == noTask || m.task == hold) {
 			c.waiting.Add(-1)
 			return ErrBusy
 		}
@@ -140,6 +144,21 @@ func (d *Directory) awake(bytes int64) {
 		default:
 		}
 	}
+}
+
+// Moves counts the associations that have moved a service, or one of those that share its count.
+// Where it stays the same over looking up an owner and asking it, the service was where it was
+// looked for, or nowhere.
+func (d *Directory) Moves(id conversation.ServiceID) uint64 { return d.moves[uint64(id)%shards].Load() }
+
+// Asleep tells that everything of the owner is in rows on disk: at this moment it is not awake,
+// and the journal's tail says nothing of it.
+func (d *Directory) Asleep(o conversation.Owner) bool {
+	s := &d.shards[persist.Hash(o)%shards]
+	s.mu.Lock()
+	_, awake := s.customers[o]
+	s.mu.Unlock()
+	return !awake && !d.store.InTail(o)
 }
 
 // Awake counts the awake customers and what they are counted as in bytes.

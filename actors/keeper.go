@@ -7,48 +7,94 @@ import (
 	"time"
 
 	"github.com/switchboard-cs/switchboard/engine/conversation"
+	"github.com/switchboard-cs/switchboard/persist"
 )
 
 const (
+	// sweepEvery is how often the keeper looks after what is due. Nothing that can be seen waits
+	// for it: what is due has happened for whoever asks. It looks after rows again, too, where a
+	// step has failed.
+	sweepEvery = time.Second
+	// sweepShare is how many due rows are followed in one step.
+	sweepShare = 256
 	// sleepShare is how many customers the sleeper asks in one step: so few that a step is
 	// short, so many that it keeps up with any rate of waking.
 	sleepShare = 256
 )
 
-// keepRetry is how long the keeper rests when it could write no rows though the tail is long:
-// nothing else would wake it, since at the tail's bound nothing is appended.
-const keepRetry = time.Second
-
 // keep is the one goroutine that works by itself: it writes rows while the journal's tail is
-// long, and lets customers sleep while they take too much memory, a step of each in turn.
+// long, lets customers sleep while they take too much memory, and follows what is due, a step
+// of each in turn.
 func (d *Directory) keep(ctx context.Context) {
-	var retry <-chan time.Time
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
 	for {
+		due := false // whether to look after what is
 		select {
 		case <-ctx.Done():
 			return
 		case <-d.store.Pressure():
 		case <-d.full:
-		case <-retry:
+		case <-tick.C:
+			due = true
 		}
 		for worked := true; worked && ctx.Err() == nil; {
 			worked = false
 			if d.store.Pressed() {
 				written, err := d.WriteRows(ctx)
 				worked = written > 0
-				if err != nil && ctx.Err() == nil {
-					d.opts.Logf("%v", err)
-				}
+				d.complain(ctx, err)
 			}
 			if d.bytes.Load() > d.opts.AwakeBytes {
 				worked = d.Sleep(ctx) || worked
 			}
-		}
-		retry = nil
-		if d.store.Pressed() {
-			retry = time.After(keepRetry)
+			if due {
+				followed, err := d.Sweep(ctx)
+				due = followed == sweepShare
+				worked = due || worked
+				d.complain(ctx, err)
+			}
 		}
 	}
+}
+
+// complain tells the operator of a step that failed; the next one tries again.
+func (d *Directory) complain(ctx context.Context, err error) {
+	if err != nil && ctx.Err() == nil {
+		d.opts.Logf("%v", err)
+	}
+}
+
+// Sweep is one step: it follows the next due rows up to now, the oldest first, and returns when
+// what was due of them has happened and is on disk, with their number. One that cannot be
+// followed is passed over, with an error. Where the timers are not those of the last time, due
+// rows are first written anew, so many in a step.
+func (d *Directory) Sweep(ctx context.Context) (followed int, err error) {
+	d.step.Lock()
+	defer d.step.Unlock()
+	if !d.store.HasRoom() {
+		return 0, nil // rows come first, and what is due can wait
+	}
+	renewed, err := d.store.RenewDue(sweepShare)
+	if renewed {
+		return sweepShare, errors.Join(err, d.store.Sync(ctx)) // there are more
+	}
+	rows, failed := d.store.Due(d.opts.Now(), sweepShare)
+	err = errors.Join(err, failed)
+	for _, due := range rows {
+		o, found, failed := d.store.OwnerOf(due.Service)
+		switch {
+		case failed != nil:
+		case found:
+			failed = d.ask(ctx, o, sweep, due)
+		default:
+			d.store.WriteRows(nil, persist.AppendVisited(nil, due))
+		}
+		if failed != nil {
+			err = errors.Join(err, fmt.Errorf("follow the due row of service %d: %w", due.Service, failed))
+		}
+	}
+	return len(rows), errors.Join(err, d.store.Sync(ctx))
 }
 
 // WriteRows is one step: the customers that have waited longest hand over their rows, and it
@@ -56,12 +102,14 @@ func (d *Directory) keep(ctx context.Context) {
 // than what a frame brings, so that the tail shrinks and no answer waits long behind rows. One
 // who cannot is passed over, with an error.
 func (d *Directory) WriteRows(ctx context.Context) (written int, err error) {
+	d.step.Lock()
+	defer d.step.Unlock()
 	owners := d.store.Oldest()
 	if len(owners) == 0 {
 		d.store.WriteRows(nil, nil) // a frame, so that the journal is cut up to it
 	}
 	for _, o := range owners {
-		if failed := d.ask(ctx, o, writeRows); failed != nil {
+		if failed := d.ask(ctx, o, writeRows, persist.Due{}); failed != nil {
 			err = errors.Join(err, fmt.Errorf("write the rows of %v: %w", o, failed))
 		} else {
 			written++
@@ -84,12 +132,14 @@ func (d *Directory) writeAll(ctx context.Context) error {
 // since it last came by; the others it only marks. One whose rows are not written hands them
 // over now and sleeps at a later step. False when nobody is left to ask.
 func (d *Directory) Sleep(ctx context.Context) bool {
+	d.step.Lock()
+	defer d.step.Unlock()
 	asked := 0
 	for range 2 * shards { // the second round finds unmarked whom the first has marked
 		s := &d.shards[d.hand]
 		d.hand = (d.hand + 1) % shards
 		for _, o := range s.unused(sleepShare) {
-			if err := d.ask(ctx, o, fallAsleep); err != nil {
+			if err := d.ask(ctx, o, fallAsleep, persist.Due{}); err != nil {
 				d.opts.Logf("put %v to sleep: %v", o, err)
 				return false
 			}
@@ -119,13 +169,13 @@ func (s *shard) unused(limit int) []conversation.Owner {
 }
 
 // ask has a customer do a task and waits until it has.
-func (d *Directory) ask(ctx context.Context, o conversation.Owner, t task) error {
+func (d *Directory) ask(ctx context.Context, o conversation.Owner, t task, due persist.Due) error {
 	if d.errand == nil {
 		d.errand = NewMessage()
 	}
 	m := d.errand
 	m.reset()
-	m.task = t
+	m.task, m.due = t, due
 	if err := d.Send(o, m); err != nil {
 		return err
 	}

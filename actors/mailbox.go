@@ -90,6 +90,10 @@ func (c *customer) serve(m *Message) {
 			m.next = nil
 			c.invoker.InvokeUserMessage(m)
 			c.waiting.Add(-1)
+			if c.heldBy != nil {
+				c.letHold(next)
+				return
+			}
 			m = next
 			if served++; served >= c.dispatcher.Throughput() && m != nil {
 				c.handOver(m)
@@ -107,6 +111,22 @@ func (c *customer) serve(m *Message) {
 			return
 		}
 	}
+}
+
+// letHold leaves the mailbox as it is, running, to the one who asked to hold the customer:
+// release goes on where serve stops here.
+func (c *customer) letHold(rest *Message) {
+	m := c.heldBy
+	c.heldBy = nil
+	m.holder, m.rest = c, rest
+	m.decided <- struct{}{}
+}
+
+// release ends a hold: what came meanwhile is served.
+func (c *customer) release(m *Message) {
+	rest := m.rest
+	m.rest = nil
+	c.serve(rest)
 }
 
 // handOver is apart from serve so that its closure does not move every message to the heap.

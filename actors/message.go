@@ -17,23 +17,28 @@ var (
 	ErrFault = errors.New("internal fault")
 )
 
-// Message is one request to a customer, and carries its own answer. It is made by Reset and
-// may be used again once its answer was taken by Await without an error of the context.
+// Message is one request to a customer, and carries its own answer. It is made by Decide or Read
+// and may be used again once its answer was taken by Await without an error of the context.
 type Message struct {
 	event conversation.Event
 	read  Read
 	task  task
+	due   persist.Due // of sweep
 
 	// The answer, to be looked at after Await. Nobody may be told of it, a refusal included,
 	// before the records up to Watermark are on disk: else a power cut would take back what
 	// somebody was told.
 	Outcome   conversation.Outcome
 	Err       error
-	Services  []*conversation.Service // copies, for a Read
-	Completed *persist.Rows           // for a Read of completed services; to be closed
+	Services  []*conversation.Service  // copies, for a Read
+	Completed *persist.Rows            // for a Read of completed services; to be closed
+	Gone      []conversation.ServiceID // for such a Read: those of Completed that are not there any more
+	Now       conversation.Instant     // of the Read
 	Watermark uint64
 
-	next    *Message // in the mailbox
+	next    *Message  // in the mailbox
+	holder  *customer // that it holds, for hold
+	rest    *Message  // those behind it, for hold
 	phase   atomic.Uint32
 	decided chan struct{}         // holds one when the answer is there
 	records []conversation.Record // reused from message to message
@@ -53,6 +58,8 @@ const (
 	noTask task = iota
 	writeRows
 	fallAsleep
+	sweep // let happen what is due to a service, and write that down
+	hold  // stop the mailbox: the asker serves it from then on
 )
 
 // A message waits until its customer takes it up, or its sender has given up before that:
@@ -80,9 +87,21 @@ func (m *Message) Read(r Read) *Message {
 	return m
 }
 
+// target is the service that must be in memory for m; 0 for none.
+func (m *Message) target() conversation.ServiceID {
+	switch {
+	case m.event != nil:
+		return conversation.Target(m.event)
+	case m.task == sweep:
+		return m.due.Service
+	default:
+		return m.read.Service
+	}
+}
+
 func (m *Message) reset() {
 	m.event, m.read, m.task = nil, Read{}, noTask
-	m.Outcome, m.Err, m.Services, m.Completed, m.Watermark = conversation.Outcome{}, nil, nil, nil, 0
+	m.Outcome, m.Err, m.Services, m.Completed, m.Gone, m.Watermark = conversation.Outcome{}, nil, nil, nil, nil, 0
 	m.phase.Store(waiting)
 }
 

@@ -59,8 +59,8 @@ func (a Attributes) Details() (Details, error) {
 	value(conversation.Disposition, a.Disposition)
 	text(conversation.DispositionDesc, a.DispositionDesc)
 	for _, name := range slices.Sorted(maps.Keys(a.Extensions)) {
-		compact := jsontext.Value(slices.Clone(a.Extensions[name]))
-		if err := compact.Compact(); err != nil {
+		compact, err := compactJSON(a.Extensions[name])
+		if err != nil {
 			return nil, wrong(name, "not a JSON value: %v", err)
 		}
 		d = d.AppendExtension([]byte(name), compact)
@@ -75,10 +75,5 @@ func quote(s string) []byte {
 
 // Extension is an extension's JSON; nil when there is none of that name.
 func Extension(d Details, name string) json.RawMessage {
-	for m := range d.Members() {
-		if m.IsExtension() && string(m.Name) == name {
-			return json.RawMessage(m.JSON)
-		}
-	}
-	return nil
+	return d.Extension(name)
 }

@@ -1,7 +1,12 @@
 package engine
 
 import (
+	"bytes"
 	"fmt"
+	"slices"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/switchboard-cs/switchboard/engine/conversation"
 )
@@ -64,7 +69,7 @@ func (e *Engine) checkService(s *ServiceStart) error {
 	if s.AutoCompleteAfter < 0 {
 		return wrong("auto_complete_after", "at least 1, not %d", s.AutoCompleteAfter)
 	}
-	if err := checkTTL(s.TTL); err != nil {
+	if err := checkExpiration(s.TTL, s.ExpirationTime); err != nil {
 		return err
 	}
 	return e.checkExtensions(s.Details)
@@ -82,6 +87,83 @@ func (e *Engine) checkTask(t *TaskStart) error {
 		return err
 	}
 	return e.checkExtensions(t.Details)
+}
+
+func (e *Engine) checkAssociation(a *ServiceAssociation) error {
+	if a.CustomerID == "" {
+		return wrong("customer_id", "mandatory, and missing")
+	}
+	start := a.Update // what a start must have, and an update need not
+	start.CustomerID = a.CustomerID
+	if !start.Type.Present() {
+		start.Type = String("")
+	}
+	return e.checkService(&start)
+}
+
+func (e *Engine) checkTransition(t *StateTransition) error {
+	if err := e.checkKey("to.state_type", t.To.Text()); err != nil {
+		return err
+	}
+	if err := t.Ended.Check(); err != nil {
+		return wrong("from", "%v", err)
+	}
+	if n := t.Ended.Extensions(); n > 0 {
+		return wrong("from", "%d extensions; those of a transition go to the state that starts", n)
+	}
+	return e.checkExtensions(t.Started)
+}
+
+// checkExtension checks a change, and gives the value without white space between its tokens.
+func (e *Engine) checkExtension(x *ExtensionChange) (compact []byte, err error) {
+	switch bound := e.opts.Bounds.NameBytes; {
+	case x.State != 0 && x.Task != 0:
+		return nil, wrong("", "state %d and task %d; an extension belongs to one of them", x.State, x.Task)
+	case !utf8.ValidString(x.Name):
+		return nil, wrong("", "an extension's name must be UTF-8: %s", shown(x.Name))
+	case len(x.Name) > bound:
+		return nil, wrong("", "extension name of %d bytes, the bound is %d: %s", len(x.Name), bound, shown(x.Name))
+	}
+	value, err := compactJSON(x.JSON)
+	if err != nil {
+		return nil, wrong(x.Name, "not a JSON value: %v", err)
+	}
+	if nestsDeeper(value, e.opts.Bounds.Depth) {
+		return nil, wrong(x.Name, "nested deeper than %d, which is the bound", e.opts.Bounds.Depth)
+	}
+	if x.Merge && value.Kind() != jsontext.KindBeginObject {
+		return nil, wrong(x.Name, "want an object to merge, got %s", shown(string(value)))
+	}
+	return value, nil
+}
+
+// compactJSON copies a JSON value without white space between its tokens, and is as strict as
+// HTTP is.
+func compactJSON(raw []byte) (jsontext.Value, error) {
+	value := jsontext.Value(slices.Clone(raw))
+	err := value.Compact(jsontext.AllowDuplicateNames(false), jsontext.AllowInvalidUTF8(false))
+	return value, err
+}
+
+// nestsDeeper tells whether a valid value nests deeper than so many.
+func nestsDeeper(value jsontext.Value, depth int) bool {
+	d := jsontext.NewDecoder(bytes.NewReader(value))
+	for {
+		if _, err := d.ReadToken(); err != nil {
+			return false
+		}
+		if d.StackDepth() > depth {
+			return true
+		}
+	}
+}
+
+// checkExpiration checks when a service is to expire; both may be absent.
+func checkExpiration(ttl int64, at Instant) error {
+	if at < 0 {
+		return wrong("expiration_time", "instant %d lies before the year 1", at)
+	}
+	return checkTTL(ttl)
 }
 
 func checkTTL(ttl int64) error {

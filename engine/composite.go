@@ -35,7 +35,7 @@ func (e *Engine) CompositeStart(ctx context.Context, items []Composite, outcomes
 	m := e.messages.Get().(*actors.Message)
 	watermark := uint64(0)
 	for i := range items {
-		if err := e.ask(ctx, items[i].Service.Owner(""), m.Decide(&items[i])); err != nil {
+		if err := e.ask(ctx, items[i].Service.Owner(e.tenant), m.Decide(&items[i])); err != nil {
 			if watermark > 0 {
 				err = fmt.Errorf("%w: item %d: %w", ErrUnknownOutcome, i, err)
 			}
@@ -56,7 +56,7 @@ func (e *Engine) CompositeStart(ctx context.Context, items []Composite, outcomes
 }
 
 // room waits for room in the journal, and refuses when the disk is full.
-func (e *Engine) room(ctx context.Context) error {
+func (e *core) room(ctx context.Context) error {
 	err := e.store.RoomFor(ctx)
 	if err != nil && ctx.Err() != nil {
 		return fmt.Errorf("%w: the journal waits for its rows: %w", ErrOverloaded, err)

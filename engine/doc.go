@@ -24,8 +24,11 @@
 //	socket
 //
 // Down once, up once: the answer does not pass the actor again. Beside the way there are the
-// keeper, actors/keeper.go, which writes rows and lets customers sleep, and recovery,
-// persist/recover.go.
+// keeper, actors/keeper.go, which writes rows, lets customers sleep and follows what is due, and
+// recovery, persist/recover.go. Other changes of one service take the same way, from
+// engine/operations.go and engine/changes.go on. Two do not: actors/associate.go is the one
+// change over two customers, and engine/maintenance.go walks over all services, for purge and
+// export.
 //
 // # What holds
 //
@@ -49,6 +52,14 @@
 // text. What is found is not changed by the event that found it. Ending a service ends its
 // states and tasks at the same instant; ending twice changes nothing; states and tasks may
 // be started under a completed service.
+//
+// What happens by itself — a service is completed some time after its last update, or expires —
+// has happened, at its due instant, for whoever asks later, however late: every turn of an actor
+// begins with it. Updates and due instants count in the server's time. Where it has gone back,
+// nothing is taken back.
+//
+// An id leads to its service all the while, whomever it goes to. Nothing of one tenant is seen by
+// another: the tenant is part of the owner, and an id leads to a service only within its own.
 //
 // Only active services are in memory. Completed ones are rows, read when they are asked for.
 // Awake customers share the budget Options.Memory; past it those not lately used sleep, and

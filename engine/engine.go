@@ -12,9 +12,16 @@ import (
 	"github.com/switchboard-cs/switchboard/persist"
 )
 
-// Engine answers composite starts and the other operations over one data folder. Its methods
-// may be called by many goroutines; each returns once its answer is safe on disk.
+// Engine answers composite starts and the other operations over one data folder, for one
+// tenant. Its methods may be called by many goroutines; each returns once its answer is safe on
+// disk.
 type Engine struct {
+	*core
+	tenant string // empty where no tenants are configured
+}
+
+// core is what the tenants of a data folder share.
+type core struct {
 	opts      Options
 	store     *persist.Store
 	directory *actors.Directory
@@ -39,23 +46,29 @@ func Open(o Options) (*Engine, error) {
 	setDefault(&o.awake, budget.awake)
 	store, err := persist.Open(persist.Options{
 		Dir: o.Dir, FS: o.FS, CacheBytes: budget.cache, TableBytes: budget.table,
-		TailBytes: o.TailBytes, ReserveBytes: o.ReserveBytes,
+		TailBytes: o.TailBytes, ReserveBytes: o.ReserveBytes, Timers: o.timers(),
 		Now: o.Now, Fatal: o.Fatal, Logf: o.Logf,
 	})
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{opts: o, store: store, idle: make(chan struct{}, 1)}
+	e := &Engine{core: &core{opts: o, store: store, idle: make(chan struct{}, 1)}}
 	e.messages.New = func() any { return actors.NewMessage() }
 	e.directory = actors.New(store, actors.Options{
 		Now:         func() conversation.Instant { return At(o.Now()) },
 		Bounds:      o.Bounds.stored(),
+		Timers:      o.timers(),
 		AwakeBytes:  o.awake,
 		MaxMessages: o.MaxRequestsPerCustomer,
 		Logf:        o.Logf,
 	})
 	return e, nil
 }
+
+// Tenant is the same engine as one tenant sees it: nothing of another, by id either. The engine
+// that Open gave is that of the tenant without a name. A name has at most 255 bytes; with a
+// longer one every operation is refused. Closing one closes all.
+func (e *Engine) Tenant(name string) *Engine { return &Engine{core: e.core, tenant: name} }
 
 // Close lets the requests in flight finish, writes what is left, and closes the folder. New
 // requests get ErrClosed. It may be called again, and by several at once.
@@ -84,6 +97,8 @@ func (e *Engine) enter(bytes int64) error {
 	switch {
 	case e.closing.Load():
 		err = ErrClosed
+	case len(e.tenant) > persist.MaxTenantBytes:
+		err = wrong("tenant", "%d bytes, the bound is %d: %s", len(e.tenant), persist.MaxTenantBytes, shown(e.tenant))
 	case requests > int64(e.opts.MaxRequests):
 		err = fmt.Errorf("%w: %d requests in flight, the bound", ErrOverloaded, e.opts.MaxRequests)
 	case sum > e.opts.MaxRequestBytes && sum != bytes: // one alone always fits
@@ -95,7 +110,7 @@ func (e *Engine) enter(bytes int64) error {
 	return err
 }
 
-func (e *Engine) leave(bytes int64) {
+func (e *core) leave(bytes int64) {
 	e.bytes.Add(-bytes)
 	if e.requests.Add(-1) == 0 && e.closing.Load() {
 		select {
@@ -107,7 +122,7 @@ func (e *Engine) leave(bytes int64) {
 
 // ask sends m to the owner's actor and waits for the answer, which is not yet safe. With an
 // error of its own, nothing was done, and m must not be used again unless it was refused.
-func (e *Engine) ask(ctx context.Context, o conversation.Owner, m *actors.Message) error {
+func (e *core) ask(ctx context.Context, o conversation.Owner, m *actors.Message) error {
 	if err := e.directory.Send(o, m); err != nil {
 		return fmt.Errorf("%w: %v: %w", ErrOverloaded, o, err)
 	}
@@ -118,7 +133,7 @@ func (e *Engine) ask(ctx context.Context, o conversation.Owner, m *actors.Messag
 }
 
 // safe returns once everything up to the watermark is on disk.
-func (e *Engine) safe(ctx context.Context, watermark uint64) error {
+func (e *core) safe(ctx context.Context, watermark uint64) error {
 	if err := e.store.Wait(ctx, watermark); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnknownOutcome, err)
 	}

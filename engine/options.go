@@ -34,6 +34,13 @@ type Options struct {
 	// ErrNoSpace, and reads go on. Negative: not watched.
 	ReserveBytes int64
 
+	// AutoCompleteAfter is when a service without a value of its own is completed: so long
+	// after the last update of it or of anything in it. Zero: never.
+	AutoCompleteAfter time.Duration
+	// ExpireAfter is when a service without an expiration of its own is gone: so long after the
+	// last update of it or of anything in it. Zero: never.
+	ExpireAfter time.Duration
+
 	// FS is the file system; nil is the machine's. Tests give one that crashes.
 	FS persist.FS
 	// Now is the clock; nil is time.Now.
@@ -96,6 +103,11 @@ func (o *Options) setDefaults() error {
 	if b := o.Bounds.ServiceBytes; b < 0 || b > persist.MaxServiceBytes {
 		return fmt.Errorf("open engine: Options.Bounds.ServiceBytes is %d, the most is %d", b, persist.MaxServiceBytes)
 	}
+	for name, after := range map[string]time.Duration{"AutoCompleteAfter": o.AutoCompleteAfter, "ExpireAfter": o.ExpireAfter} {
+		if after < 0 || after > 0 && after < time.Second {
+			return fmt.Errorf("open engine: Options.%s is %v, the least is a second", name, after)
+		}
+	}
 	if o.TailBytes < 0 {
 		return fmt.Errorf("open engine: Options.TailBytes is %d", o.TailBytes)
 	}
@@ -117,6 +129,13 @@ func (o *Options) setDefaults() error {
 func setDefault[T int | int64](v *T, d T) {
 	if *v == 0 {
 		*v = d
+	}
+}
+
+func (o *Options) timers() conversation.Timers {
+	return conversation.Timers{
+		AutoCompleteAfter: conversation.Instant(o.AutoCompleteAfter.Milliseconds()),
+		ExpireAfter:       conversation.Instant(o.ExpireAfter.Milliseconds()),
 	}
 }
 

@@ -19,28 +19,29 @@ func (e *Engine) Service(ctx context.Context, id ServiceID) (*Service, error) {
 		return nil, err
 	}
 	defer e.leave(0)
-	o, found, err := e.store.OwnerOf(id)
-	if err != nil {
-		return nil, kind(err)
-	}
-	if !found {
-		return nil, conversation.NoService(id)
-	}
-	services, err := e.read(ctx, o, actors.Read{Service: id})
-	if err != nil {
-		return nil, err
-	}
-	return services[0], nil
+	return e.serviceByID(ctx, id)
+}
+
+// serviceByID is for a request that enter has let in.
+func (e *Engine) serviceByID(ctx context.Context, id ServiceID) (s *Service, err error) {
+	err = e.byOwner(ctx, id, func(o conversation.Owner) error {
+		services, err := e.read(ctx, o, actors.Read{Service: id})
+		if err == nil {
+			s = services[0]
+		}
+		return err
+	})
+	return s, err
 }
 
 // CustomerServices reads a customer's services, oldest first; none is not an error.
 func (e *Engine) CustomerServices(ctx context.Context, customerID string, p Phase) ([]*Service, error) {
-	return e.services(ctx, conversation.Owner{Key: customerID}, p)
+	return e.services(ctx, conversation.Owner{Tenant: e.tenant, Key: customerID}, p)
 }
 
 // AnonymousServices reads the services of a contact key that have no customer, oldest first.
 func (e *Engine) AnonymousServices(ctx context.Context, contactKey string, p Phase) ([]*Service, error) {
-	return e.services(ctx, conversation.Owner{Key: contactKey, Anonymous: true}, p)
+	return e.services(ctx, conversation.Owner{Tenant: e.tenant, Key: contactKey, Anonymous: true}, p)
 }
 
 func (e *Engine) services(ctx context.Context, o conversation.Owner, p Phase) ([]*Service, error) {
@@ -59,16 +60,17 @@ func (e *Engine) services(ctx context.Context, o conversation.Owner, p Phase) ([
 }
 
 // read is for a request that enter has let in.
-func (e *Engine) read(ctx context.Context, o conversation.Owner, r actors.Read) (services []*Service, err error) {
+func (e *core) read(ctx context.Context, o conversation.Owner, r actors.Read) (services []*Service, err error) {
 	m := e.messages.Get().(*actors.Message)
 	if err := e.ask(ctx, o, m.Read(r)); err != nil {
 		return nil, err
 	}
-	services, completed, watermark, refusal := m.Services, m.Completed, m.Watermark, kind(m.Err)
-	m.Services = nil // they may be many; the pool is not to keep them
+	services, refusal, watermark := m.Services, kind(m.Err), m.Watermark
+	rows := completedRows{owner: o, rows: m.Completed, now: m.Now, timers: e.opts.timers(), skip: m.Gone}
+	m.Services, m.Gone = nil, nil // they may be many; the pool is not to keep them
 	e.messages.Put(m)
-	if completed != nil {
-		defer func() { err = errors.Join(err, completed.Close()) }()
+	if rows.rows != nil {
+		defer func() { err = errors.Join(err, rows.rows.Close()) }()
 	}
 	if err := e.safe(ctx, watermark); err != nil {
 		return nil, err
@@ -76,21 +78,33 @@ func (e *Engine) read(ctx context.Context, o conversation.Owner, r actors.Read) 
 	if refusal != nil {
 		return nil, refusal
 	}
-	return withRows(ctx, services, completed)
+	return rows.addTo(ctx, services)
 }
 
-// withRows adds the completed services that are on disk to those that were in memory, which
-// are newer where there are both.
-func withRows(ctx context.Context, services []*Service, rows *persist.Rows) ([]*Service, error) {
-	if rows == nil {
+// completedRows are the completed services of an owner that are on disk, as they were in its
+// turn.
+type completedRows struct {
+	owner  conversation.Owner
+	rows   *persist.Rows // nil where none were asked for
+	now    Instant
+	timers conversation.Timers
+	skip   []ServiceID // they are gone, and their rows not yet
+}
+
+// addTo adds them to those that were in memory, which are newer where there are both.
+func (c *completedRows) addTo(ctx context.Context, services []*Service) ([]*Service, error) {
+	if c.rows == nil {
 		return services, nil
 	}
-	inMemory := make(map[ServiceID]bool, len(services))
+	known := make(map[ServiceID]bool, len(services)+len(c.skip))
 	for _, s := range services {
-		inMemory[s.ID] = true
+		known[s.ID] = true
+	}
+	for _, id := range c.skip {
+		known[id] = true
 	}
 	for {
-		s, _, err := rows.Next()
+		s, _, err := c.rows.Next()
 		if err != nil {
 			return nil, kind(err)
 		}
@@ -100,7 +114,10 @@ func withRows(ctx context.Context, services []*Service, rows *persist.Rows) ([]*
 		if err := ctx.Err(); err != nil {
 			return nil, fmt.Errorf("%w: given up while reading: %w", ErrOverloaded, err)
 		}
-		if !inMemory[s.ID] {
+		if known[s.ID] {
+			continue
+		}
+		if s = s.At(c.now, c.owner, c.timers); s != nil {
 			services = append(services, s)
 		}
 	}

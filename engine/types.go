@@ -18,12 +18,22 @@ type (
 	ServiceEnd = conversation.ServiceEnd
 	StateEnd   = conversation.StateEnd
 	TaskEnd    = conversation.TaskEnd
+	// ServiceAssociation moves a service to a customer and updates it.
+	ServiceAssociation = conversation.ServiceAssociation
+	// ServiceExpiration sets when a service expires.
+	ServiceExpiration = conversation.ServiceExpiration
+	// StateTransition ends one state and starts the next.
+	StateTransition = conversation.StateTransition
+	// ExtensionChange replaces an extension, or merges an object into it.
+	ExtensionChange = conversation.ExtensionChange
 	// Outcome is what a composite start found or created.
 	Outcome = conversation.Outcome
 	// Service, State and Task are what is read.
 	Service = conversation.Service
 	State   = conversation.State
 	Task    = conversation.Task
+	// ID refers to a state, of which a client may name any; the zero ID is absent.
+	ID = conversation.ID
 	// ServiceID identifies a service.
 	ServiceID = conversation.ServiceID
 	// Value is a field that takes an integer or a string; make one with String or Integer.
@@ -57,11 +67,11 @@ func Time(i Instant) time.Time {
 }
 
 // Phase selects services by whether they are completed.
-type Phase uint8
+type Phase = conversation.Phase
 
 // The phases that a read may ask for.
 const (
-	AnyPhase Phase = iota
-	Active
-	Completed
+	AnyPhase  = conversation.AnyPhase
+	Active    = conversation.Active
+	Completed = conversation.Completed
 )

@@ -94,7 +94,7 @@ func TestRecordChecked(t *testing.T) {
 	good := conversation.Record{Kind: conversation.StateStarted, Service: 1, ID: 1}
 	for name, change := range map[string]func(r *conversation.Record){
 		"no kind":        func(r *conversation.Record) { r.Kind = 0 },
-		"a later kind":   func(r *conversation.Record) { r.Kind = conversation.TaskEnded + 1 },
+		"a later kind":   func(r *conversation.Record) { r.Kind = conversation.TaskExtended + 1 },
 		"no service":     func(r *conversation.Record) { r.Service = 0 },
 		"a high service": func(r *conversation.Record) { r.Service = maxServiceID + 1 },
 		"a negative id":  func(r *conversation.Record) { r.ID = -1 },

@@ -1,7 +1,7 @@
 // Package persist keeps what was decided: a journal of frames, and rows derived from it, in
 // Pebble. journal.go has the way of a record to disk; tail.go how rows let the journal be cut;
-// recover.go how it is read back. What follows is every byte that stands on disk; golden files
-// in testdata hold it.
+// recover.go how it is read back; scan.go walks over everything, due.go over what is due. What
+// follows is every byte that stands on disk; golden files in testdata hold it.
 //
 // In the tables, u8 is a byte, u16, u32 and u64 are fixed, big-endian unless marked le, uvarint
 // and varint are those of encoding/binary (varint is zigzag), and text is a uvarint length and
@@ -23,8 +23,10 @@
 //
 //	0x01  first u64                  a frame; number of its first record
 //	0x02                             the mark
+//	0x03                             the timers
 //	0x10  owner  phase u8  id u64    a service's row; phase 0 active, 1 completed
 //	0x20  id u64                     an index row
+//	0x30  due u64  id u64            a due row; due is an instant
 //
 //	owner: kind u8 ('c' customer, 'a' anonymous contact key), tenant length u8, tenant, key
 //	       length u16, key; so that no owner's bytes begin another's
@@ -36,6 +38,8 @@
 //	       (codec 1, from 256 bytes on)
 //	index  owner, as in keys; without a version, like them
 //	mark   version u8 (1), first uvarint, reserved uvarint
+//	due    empty
+//	timers version u8 (1), auto-complete uvarint, expiration uvarint: milliseconds, 0 is off
 //
 //	group  length u32 le of what follows, owner, number of records uvarint, records
 //	body   number of records uvarint, records: the fewest that make the service again
@@ -59,7 +63,8 @@
 //	details text
 //
 //	kinds: 1 service started, 2 state started, 3 task started, 4 service ended, 5 state ended,
-//	       6 task ended
+//	       6 task ended, 7 service deleted, 8 service left for another owner, 9 service found,
+//	       10 service expires, 11 service extended, 12 state extended, 13 task extended
 //
 //	details: members in the order sent; a common field is its number u8 and its JSON as text,
 //	         an extension is 0 u8, its name as text and its JSON as text
@@ -85,6 +90,19 @@
 //     than the row's last, however many rows were written.
 //   - A service has one row, under its owner, and from its first row on an index row. The row
 //     of a completed one and the deletion of its active one are one batch.
+//   - A service that goes to another owner leaves its old one and starts at the new one in one
+//     frame, in a group of each. Its new row brings an index row; its old row is deleted with the
+//     rows of its old owner, before or after that. Memory keeps the way from the id to the owner,
+//     with the number of the record that made it so, until an index row of that number or a
+//     later one is on disk.
+//   - Where a service was deleted or has left, its rows are deleted, and frames may be cut, so
+//     that the tail may begin in the middle of what it says of one: it is of one without rows,
+//     and the tail says that it is gone. Anything else of one without rows is an error.
+//   - A service row has a due row for the instant at which something happens to the service by
+//     itself, by what the row and the timers say, if anything does; they are one batch. There may
+//     be other due rows, which tell of nothing: a due row is a hint to ask the owner. The timers
+//     are the server's defaults for which that holds; they are deleted in the first frame after
+//     an opening with others, and written again with the last of the due rows of those.
 //   - Frames are deleted from the oldest on, with the mark, in the batch that holds the last
 //     row they wait for, or a later one.
 //   - A frame carries the reserved of the moment at which it is cut, and the mark that of its

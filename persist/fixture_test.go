@@ -88,15 +88,7 @@ func wake(t *testing.T, s *Store, o conversation.Owner) *resident {
 // decide gives back the records appended, which is what happened.
 func (r *resident) decide(t *testing.T, e conversation.Event) []conversation.Record {
 	t.Helper()
-	if id := conversation.Target(e); id != 0 && r.domain.Service(id) == nil {
-		s, err := r.store.CompletedService(r.domain.Owner, id)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if s != nil {
-			r.domain.Add(s)
-		}
-	}
+	r.bring(t, conversation.Target(e))
 	stamp := conversation.Stamp{Now: conversation.UnixEpoch, ServiceID: r.store.NewServiceID(r.domain.Owner), Bounds: bounds}
 	records, _, err := conversation.Decide(&r.domain, e, stamp, nil)
 	if err != nil || len(records) == 0 {
@@ -107,6 +99,46 @@ func (r *resident) decide(t *testing.T, e conversation.Event) []conversation.Rec
 	}
 	r.unwritten, r.watermark = r.store.Append(r.unwritten, r.domain.Owner, records)
 	return records
+}
+
+// bring gets a completed service from its row.
+func (r *resident) bring(t *testing.T, id conversation.ServiceID) {
+	t.Helper()
+	if id == 0 || r.domain.Service(id) != nil || r.domain.Gone(id) != nil {
+		return
+	}
+	s, last, err := r.store.CompletedService(r.domain.Owner, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s != nil {
+		r.domain.Add(s)
+		r.watermark = max(r.watermark, last)
+	}
+}
+
+// move moves a service to another owner, and gives back the records of both; none where it
+// stays.
+func (r *resident) move(t *testing.T, id conversation.ServiceID, to *resident) (left, joined []conversation.Record) {
+	t.Helper()
+	r.bring(t, id)
+	e := &conversation.ServiceAssociation{Service: id, CustomerID: to.domain.Owner.Key}
+	stamp := conversation.Stamp{Now: conversation.UnixEpoch, Bounds: bounds}
+	left, joined, err := conversation.DecideAssociation(&r.domain, &to.domain, e, stamp)
+	if err != nil || len(left) == 0 {
+		return nil, nil
+	}
+	for i := range left {
+		r.domain.Apply(&left[i])
+	}
+	for i := range joined {
+		to.domain.Apply(&joined[i])
+	}
+	a := Side{Unwritten: r.unwritten, Owner: r.domain.Owner, Records: left}
+	b := Side{Unwritten: to.unwritten, Owner: to.domain.Owner, Records: joined}
+	r.watermark = r.store.AppendBoth(&a, &b)
+	r.unwritten, to.unwritten, to.watermark = a.Unwritten, b.Unwritten, r.watermark
+	return left, joined
 }
 
 // start starts a service and tells its id.
@@ -121,20 +153,25 @@ func (r *resident) writeRows() {
 		return
 	}
 	var rows []Row
+	for id, g := range r.domain.AllGone() {
+		if !g.HandedOver {
+			rows = AppendGone(rows, r.domain.Owner, id, g, r.watermark)
+			g.HandedOver = true
+		}
+	}
 	for _, s := range r.domain.Services() {
 		if s.Changed {
-			rows = AppendRows(rows, r.domain.Owner, s, r.watermark)
-			s.Changed, s.Written = false, true
+			rows = r.store.AppendRows(rows, r.domain.Owner, s, r.watermark)
 		}
 	}
 	r.rows = r.store.WriteRows(r.unwritten, rows)
 	r.unwritten = nil
 }
 
-// dropCompleted forgets what its rows keep.
-func (r *resident) dropCompleted() {
+// settle forgets what its rows keep.
+func (r *resident) settle() {
 	if r.store.RowsWritten(r.rows) {
-		r.domain.DropCompleted()
+		r.domain.Settle()
 	}
 }
 
@@ -154,7 +191,7 @@ func sameService(a, b *conversation.Service) bool {
 
 func plain(s *conversation.Service) *conversation.Service {
 	s = s.Clone()
-	s.Changed, s.Written = false, false
+	s.Changed, s.Written, s.DueRow = false, false, 0
 	tidy := func(d *conversation.Details, end **conversation.End) {
 		if len(*d) == 0 {
 			*d = nil

@@ -14,10 +14,10 @@ import (
 // there is one.
 const formatVersion = 1
 
-// maxFrameRaw bounds what a frame may unpack to: far above what is ever written (a frame is
-// cut at frameBytes, or holds one group, which comes from one request body), so that a wrong
-// length is an error and not an allocation.
-const maxFrameRaw = 256 << 20
+// maxFrameRaw bounds what a frame may unpack to, so that a wrong length is an error and not an
+// allocation: a frame is cut at frameBytes, or after one group, which at the most holds a whole
+// service that goes to another customer.
+const maxFrameRaw = frameBytes + maxRowRaw
 
 // frameHeader is what stands before a frame's groups.
 type frameHeader struct {

@@ -46,6 +46,21 @@ func goldenRecords() []conversation.Record {
 	}
 }
 
+// goldenChanges are the kinds of what changes a service later.
+func goldenChanges() []conversation.Record {
+	const service = 0x1_0abc
+	extension := conversation.Details(nil).AppendExtension([]byte("größe"), []byte(`{"a":1.10}`))
+	return []conversation.Record{
+		{Kind: conversation.ServiceFound, Service: service, At: goldenAt, Shown: goldenAt},
+		{Kind: conversation.ServiceExpires, Service: service, At: goldenAt, Shown: goldenAt, Expires: goldenAt + 1},
+		{Kind: conversation.ServiceExtended, Service: service, At: goldenAt, Shown: goldenAt, Details: extension},
+		{Kind: conversation.StateExtended, Service: service, ID: 1, At: goldenAt, Shown: goldenAt, Details: extension},
+		{Kind: conversation.TaskExtended, Service: service, ID: 3, At: goldenAt, Shown: goldenAt, Details: extension},
+		{Kind: conversation.ServiceLeft, Service: service, At: goldenAt, Shown: goldenAt},
+		{Kind: conversation.ServiceDeleted, Service: service, At: goldenAt, Shown: goldenAt},
+	}
+}
+
 // goldenService is what the first n of the golden records make.
 func goldenService(n int, details conversation.Details) *conversation.Service {
 	c := conversation.Customer{Owner: goldenOwner}
@@ -104,13 +119,13 @@ func goldenText(t *testing.T, name, now string) {
 // differ between its versions and machines.
 func TestGoldenFrame(t *testing.T) {
 	records := goldenRecords()
-	h := frameHeader{last: 1000 + 7, reserved: idBlock}
-	want := []unpackedGroup{{goldenOwner, records}, {goldenAnonymous, records[:1]}}
+	h := frameHeader{last: 1000 + 14, reserved: idBlock}
+	want := []unpackedGroup{{goldenOwner, records}, {goldenAnonymous, records[:1]}, {goldenOwner, goldenChanges()}}
 	var raw []byte
 	for _, g := range want {
 		raw = appendGroup(raw, g.owner, g.records)
 	}
-	b := golden(t, "frame.hex", "a frame: records 1000 to 1007, in a group of seven and one of one", appendFrame(nil, h, raw))
+	b := golden(t, "frame.hex", "a frame: records 1000 to 1014, in groups of seven, one and seven", appendFrame(nil, h, raw))
 	gotHeader, got, err := readGroups(1000, b)
 	if err != nil || gotHeader != h || !reflect.DeepEqual(got, want) {
 		t.Errorf("reads as %+v %+v, %v", gotHeader, got, err)
@@ -149,8 +164,8 @@ func TestGoldenRows(t *testing.T) {
 	}
 }
 
-// An old index row and an old mark stay readable and are written so today.
-func TestGoldenIndexAndMark(t *testing.T) {
+// An old index row, an old mark and old timers stay readable and are written so today.
+func TestGoldenIndexMarkAndTimers(t *testing.T) {
 	for _, test := range []struct {
 		file string
 		want conversation.Owner
@@ -161,8 +176,13 @@ func TestGoldenIndexAndMark(t *testing.T) {
 			t.Errorf("%s reads as %+v, %d bytes left, %v; now %x", test.file, got, len(rest), err, now)
 		}
 	}
+	timers := conversation.Timers{AutoCompleteAfter: 3_600_000, ExpireAfter: 86_400_000}
+	b := golden(t, "timers.hex", "the timers: an hour, a day", encodeTimers(timers))
+	if got, err := decodeTimers(b); err != nil || got != timers || !bytes.Equal(b, encodeTimers(timers)) {
+		t.Errorf("the timers read as %+v, %v; now %x", got, err, encodeTimers(timers))
+	}
 	want := mark{first: 1000, reserved: 2 * idBlock}
-	b := golden(t, "mark.hex", "the mark of a journal that begins with record 1000", encodeMark(want))
+	b = golden(t, "mark.hex", "the mark of a journal that begins with record 1000", encodeMark(want))
 	if got, err := decodeMark(b); err != nil || got != want || !bytes.Equal(b, encodeMark(want)) {
 		t.Errorf("the mark reads as %+v, %v; now %x", got, err, encodeMark(want))
 	}
@@ -183,6 +203,8 @@ func TestGoldenKeys(t *testing.T) {
 		{"completed 4096 of alice", serviceKey(goldenOwner, completedPhase, 4096)},
 		{"active 4096 of +49 30 555, north", serviceKey(goldenAnonymous, activePhase, 4096)},
 		{"index 2^53-1", indexKey(maxServiceID)},
+		{"due 4096", dueKey(goldenAt, 4096)},
+		{"timers", timersKey},
 	} {
 		n := split(k.key)
 		fmt.Fprintf(&text, "%-34s%x|%x\n", k.name, k.key[:n], k.key[n:])

@@ -44,10 +44,36 @@ type frame struct {
 // Unwritten, or nil; the one that comes back replaces it.
 func (s *Store) Append(u *Unwritten, o conversation.Owner, records []conversation.Record) (*Unwritten, uint64) {
 	s.mu.Lock()
-	f := s.openFrame()
-	if len(f.groups) >= frameBytes {
-		f = s.addFrame()
-	}
+	f := s.frameForRecords()
+	u = s.appendTo(f, u, o, records)
+	last := f.last
+	s.mu.Unlock()
+	s.signal()
+	return u, last
+}
+
+// Side is what one of two owners has of a message.
+type Side struct {
+	Unwritten *Unwritten
+	Owner     conversation.Owner
+	Records   []conversation.Record
+}
+
+// AppendBoth is Append for a message that concerns two owners: after a crash the records of
+// both are there, or none. It puts the new Unwritten into both.
+func (s *Store) AppendBoth(a, b *Side) (last uint64) {
+	s.mu.Lock()
+	f := s.frameForRecords()
+	a.Unwritten = s.appendTo(f, a.Unwritten, a.Owner, a.Records)
+	b.Unwritten = s.appendTo(f, b.Unwritten, b.Owner, b.Records)
+	last = f.last
+	s.mu.Unlock()
+	s.signal()
+	return last
+}
+
+// appendTo adds a group to f; s.mu is held.
+func (s *Store) appendTo(f *frame, u *Unwritten, o conversation.Owner, records []conversation.Record) *Unwritten {
 	first := s.next
 	at := len(f.groups)
 	f.messages++
@@ -56,14 +82,19 @@ func (s *Store) Append(u *Unwritten, o conversation.Owner, records []conversatio
 	f.last = s.next - 1
 	for i := range records {
 		if records[i].Kind == conversation.ServiceStarted {
-			s.owners[records[i].Service] = o
+			s.owners[records[i].Service] = ownerAt{owner: o, number: first + uint64(i)}
 		}
 	}
-	u = s.tail.note(u, o, groupRef{frame: f.first, first: first, at: at})
-	last := f.last
-	s.mu.Unlock()
-	s.signal()
-	return u, last
+	return s.tail.note(u, o, groupRef{frame: f.first, first: first, at: at})
+}
+
+// frameForRecords is the open frame, or a new one where that is large enough; s.mu is held.
+func (s *Store) frameForRecords() *frame {
+	f := s.openFrame()
+	if len(f.groups) >= frameBytes {
+		f = s.addFrame()
+	}
+	return f
 }
 
 // WriteRows hands over rows that hold everything their owner's records say up to now: what
@@ -297,8 +328,8 @@ func (s *Store) settle(f *frame, packed int, cut truncation) {
 	s.tail.truncate(cut)
 	s.full.Store(s.tail.bytes >= s.opts.TailBytes)
 	for i := range f.rows {
-		if id := f.rows[i].index; id != 0 {
-			delete(s.owners, id)
+		if r := &f.rows[i]; r.index != 0 && s.owners[r.index].number <= r.last {
+			delete(s.owners, r.index)
 		}
 	}
 	s.cutting = nil

@@ -14,8 +14,10 @@ import (
 const (
 	frameTag    = 0x01
 	markTag     = 0x02
+	timersTag   = 0x03
 	customerTag = 0x10
 	indexTag    = 0x20
+	dueTag      = 0x30
 )
 
 // The byte between owner and service id in a customer's rows: active ones stand first, so
@@ -25,7 +27,10 @@ const (
 	completedPhase = 0x01
 )
 
-var markKey = []byte{markTag}
+var (
+	markKey   = []byte{markTag}
+	timersKey = []byte{timersTag}
+)
 
 // MaxKeyBytes bounds an owner's key on disk, whatever the configured bound: its length
 // stands in two bytes. MaxTenantBytes likewise, in one.
@@ -40,6 +45,12 @@ func frameKey(first uint64) []byte {
 
 func indexKey(id conversation.ServiceID) []byte {
 	return binary.BigEndian.AppendUint64([]byte{indexTag}, uint64(id))
+}
+
+// dueKey orders by the instant, so that what is due first stands first.
+func dueKey(at conversation.Instant, id conversation.ServiceID) []byte {
+	key := binary.BigEndian.AppendUint64([]byte{dueTag}, uint64(at))
+	return binary.BigEndian.AppendUint64(key, uint64(id))
 }
 
 // customerPrefix is what all rows of an owner's services in one phase begin with.

@@ -68,13 +68,13 @@ func TestComparer(t *testing.T) {
 }
 
 // The keys that are no rows are prefixes themselves, and stand apart: frames before the mark,
-// both before rows, index rows last. What shortens keys between blocks keeps them in order.
+// all before rows, index and due rows last. What shortens keys between blocks keeps them in order.
 func TestComparerOfOtherKeys(t *testing.T) {
 	c := comparer()
 	keys := [][]byte{
-		frameKey(0), frameKey(1), frameKey(1 << 40), frameKey(1<<64 - 1), markKey,
+		frameKey(0), frameKey(1), frameKey(1 << 40), frameKey(1<<64 - 1), markKey, timersKey,
 		serviceKey(conversation.Owner{}, activePhase, 1), serviceKey(conversation.Owner{Key: "\xff"}, completedPhase, maxServiceID),
-		indexKey(1), indexKey(maxServiceID),
+		indexKey(1), indexKey(maxServiceID), dueKey(1, 2), dueKey(goldenAt, 1),
 	}
 	for i, key := range keys {
 		if whole := c.Split(key) == len(key); whole == (key[0] == customerTag) {

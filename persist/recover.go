@@ -17,6 +17,9 @@ func (s *Store) recover() error {
 	if err != nil {
 		return err
 	}
+	if err := s.beginDue(); err != nil {
+		return err
+	}
 	s.next = m.first
 	s.tail.pressure = make(chan struct{}, 1)
 	s.tail.recovered = make(map[conversation.Owner]*Unwritten)
@@ -57,6 +60,9 @@ func (s *Store) recover() error {
 	s.startCounters(m.reserved)
 	s.full.Store(s.tail.bytes >= s.opts.TailBytes)
 	s.tail.wake(s.opts.TailBytes)
+	if s.due.needed {
+		s.WriteRows(nil, []Row{{key: timersKey}}) // in the first frame, before any row of the new timers
+	}
 	return nil
 }
 
@@ -75,9 +81,9 @@ func (s *Store) readMark() (mark, error) {
 func (s *Store) recoverGroup(g *group, ref groupRef) error {
 	u := s.tail.note(s.tail.recovered[g.owner], g.owner, ref)
 	s.tail.recovered[g.owner] = u
-	return g.eachRecord(func(_ uint64, r *conversation.Record) error {
+	return g.eachRecord(func(number uint64, r *conversation.Record) error {
 		if r.Kind == conversation.ServiceStarted {
-			s.owners[r.Service] = u.owner
+			s.owners[r.Service] = ownerAt{owner: u.owner, number: number}
 		}
 		return nil
 	})
@@ -114,13 +120,17 @@ func (s *Store) load(c *conversation.Customer, u *Unwritten) (last uint64, err e
 	if u == nil || u.handedOver {
 		return last, nil
 	}
-	if rowsAt == nil {
-		rowsAt = make(map[conversation.ServiceID]uint64)
+	r := replay{store: s, customer: c, rowsAt: rowsAt}
+	if r.rowsAt == nil {
+		r.rowsAt = make(map[conversation.ServiceID]uint64)
 	}
 	for _, ref := range u.groups {
-		if last, err = s.replay(c, ref, rowsAt); err != nil {
+		if last, err = r.group(ref); err != nil {
 			return 0, fmt.Errorf("frame of record %d: %w", ref.frame, err)
 		}
+	}
+	for id, number := range r.missing {
+		return 0, fmt.Errorf("record %d is of service %d, which is not there", number, id)
 	}
 	return last, nil
 }
@@ -146,10 +156,17 @@ func (s *Store) loadActive(c *conversation.Customer) (rowsAt map[conversation.Se
 	}
 }
 
-// replay applies what a group of the tail says and the customer's rows do not hold yet. last
-// is the number of the group's last record.
-func (s *Store) replay(c *conversation.Customer, ref groupRef, rowsAt map[conversation.ServiceID]uint64) (last uint64, err error) {
-	groups, err := s.frames.get(s.db, ref.frame)
+// replay applies what the tail says of a customer and its rows do not hold yet.
+type replay struct {
+	store    *Store
+	customer *conversation.Customer
+	rowsAt   map[conversation.ServiceID]uint64 // the last record that a service's row holds, of those looked up
+	missing  map[conversation.ServiceID]uint64 // a record of one without rows: it must turn out to be gone
+}
+
+// group applies a group. last is the number of its last record.
+func (p *replay) group(ref groupRef) (last uint64, err error) {
+	groups, err := p.store.frames.get(p.store.db, ref.frame)
 	if err != nil {
 		return 0, err
 	}
@@ -157,37 +174,61 @@ func (s *Store) replay(c *conversation.Customer, ref groupRef, rowsAt map[conver
 	if err != nil {
 		return 0, err
 	}
-	err = g.eachRecord(func(number uint64, r *conversation.Record) error {
-		if c.Service(r.Service) == nil {
-			svc, at, err := s.service(c.Owner, completedPhase, r.Service)
-			if err != nil {
-				return err
-			}
-			if svc != nil {
-				c.Add(svc)
-				rowsAt[svc.ID] = at
-			}
-		}
-		if number <= rowsAt[r.Service] {
-			s.forget(r) // its index row came with the row
-			return nil
-		}
-		if !c.Fits(r) {
-			return fmt.Errorf("record %d: %v of service %d does not fit", number, r.Kind, r.Service)
-		}
-		own := *r
-		own.Own(make([]byte, len(r.Details)))
-		c.Apply(&own)
-		return nil
-	})
-	return g.first + g.count - 1, err
+	return g.first + g.count - 1, g.eachRecord(p.record)
 }
 
-// forget drops the way in memory from a service to its owner.
-func (s *Store) forget(r *conversation.Record) {
-	if r.Kind == conversation.ServiceStarted {
-		s.mu.Lock()
-		delete(s.owners, r.Service)
-		s.mu.Unlock()
+func (p *replay) record(number uint64, r *conversation.Record) error {
+	if err := p.lookUp(r.Service); err != nil {
+		return err
 	}
+	switch {
+	case number <= p.rowsAt[r.Service]:
+		p.store.forget(number, r) // its index row came with the row
+		return nil
+	case p.customer.Fits(r):
+		own := *r
+		own.Own(make([]byte, len(r.Details)))
+		p.customer.Apply(&own)
+		return nil
+	case p.customer.Service(r.Service) != nil || r.Kind == conversation.ServiceStarted:
+		return fmt.Errorf("record %d: %v of service %d does not fit", number, r.Kind, r.Service)
+	case r.Kind == conversation.ServiceDeleted || r.Kind == conversation.ServiceLeft:
+		delete(p.missing, r.Service)
+	default:
+		if p.missing == nil {
+			p.missing = make(map[conversation.ServiceID]uint64)
+		}
+		p.missing[r.Service] = number
+	}
+	return nil
+}
+
+// lookUp gets a completed service from its row, once: after that what is not in memory is not
+// there, whatever a row says whose deletion is not yet written.
+func (p *replay) lookUp(id conversation.ServiceID) error {
+	if _, looked := p.rowsAt[id]; looked || p.customer.Service(id) != nil {
+		return nil
+	}
+	svc, at, err := p.store.service(p.customer.Owner, completedPhase, id)
+	if err != nil {
+		return err
+	}
+	p.rowsAt[id] = at
+	if svc != nil {
+		p.customer.Add(svc)
+	}
+	return nil
+}
+
+// forget drops the way in memory from a service to its owner, where a record that is in rows
+// has made it.
+func (s *Store) forget(number uint64, r *conversation.Record) {
+	if r.Kind != conversation.ServiceStarted {
+		return
+	}
+	s.mu.Lock()
+	if s.owners[r.Service].number == number {
+		delete(s.owners, r.Service)
+	}
+	s.mu.Unlock()
 }

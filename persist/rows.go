@@ -35,12 +35,44 @@ const (
 // Row is one write to Pebble that follows from the records: a nil value deletes.
 type Row struct {
 	key, value []byte
-	index      conversation.ServiceID // not 0: the row that leads from this id to its owner
+	index      conversation.ServiceID // not 0: the row that leads from this id to its owner,
+	last       uint64                 // as it is at this record
 }
 
 // AppendRows adds to rows what keeps the service as it is at record number last: its row
-// under its owner, in its phase, and the way from its id to there.
-func AppendRows(rows []Row, o conversation.Owner, s *conversation.Service, last uint64) []Row {
+// under its owner, in its phase, the way from its id to there, and its due row. It notes on s
+// that they exist.
+func (s *Store) AppendRows(rows []Row, o conversation.Owner, svc *conversation.Service, last uint64) []Row {
+	rows = appendRows(rows, o, svc, last)
+	if due := svc.Due(s.opts.Timers); due != svc.DueRow {
+		if svc.DueRow != 0 {
+			rows = append(rows, Row{key: dueKey(svc.DueRow, svc.ID)})
+		}
+		if due != 0 {
+			rows = append(rows, Row{key: dueKey(due, svc.ID), value: []byte{}})
+		}
+		svc.DueRow = due
+	}
+	svc.Changed, svc.Written = false, true
+	return rows
+}
+
+// AppendGone adds what deletes the rows of a service that is gone at record number last. One
+// that left keeps its due row, which may by now be that of its new owner; the sweeper clears up.
+func AppendGone(rows []Row, o conversation.Owner, id conversation.ServiceID, g *conversation.Gone, last uint64) []Row {
+	if g.Written {
+		rows = append(rows, Row{key: serviceKey(o, activePhase, id)}, Row{key: serviceKey(o, completedPhase, id)})
+	}
+	if g.Left {
+		return rows
+	}
+	if g.DueRow != 0 {
+		rows = append(rows, Row{key: dueKey(g.DueRow, id)})
+	}
+	return append(rows, Row{key: indexKey(id), index: id, last: last})
+}
+
+func appendRows(rows []Row, o conversation.Owner, s *conversation.Service, last uint64) []Row {
 	phase := byte(activePhase)
 	if s.Completed != nil {
 		phase = completedPhase
@@ -50,7 +82,7 @@ func AppendRows(rows []Row, o conversation.Owner, s *conversation.Service, last 
 	}
 	rows = append(rows, Row{key: serviceKey(o, phase, s.ID), value: encodeRow(s, last)})
 	if !s.Written {
-		rows = append(rows, Row{key: indexKey(s.ID), value: appendOwner(nil, o), index: s.ID})
+		rows = append(rows, Row{key: indexKey(s.ID), value: appendOwner(nil, o), index: s.ID, last: last})
 	}
 	return rows
 }
@@ -151,21 +183,23 @@ func (s *Store) service(o conversation.Owner, phase byte, id conversation.Servic
 	if err != nil {
 		return nil, 0, fmt.Errorf("row of service %d at key %x: %w", id, key, err)
 	}
+	svc.DueRow = svc.Due(s.opts.Timers)
 	return svc, last, nil
 }
 
 // CompletedService reads a completed service of o; nil when it has none of that id. Its rows
-// must be on disk already: a customer keeps what is not in its own memory.
-func (s *Store) CompletedService(o conversation.Owner, id conversation.ServiceID) (*conversation.Service, error) {
-	svc, _, err := s.service(o, completedPhase, id)
-	return svc, err
+// must be on disk already: a customer keeps what is not in its own memory. last is the number of
+// the last record that the row holds: one that is written in its place must not say less.
+func (s *Store) CompletedService(o conversation.Owner, id conversation.ServiceID) (svc *conversation.Service, last uint64, err error) {
+	return s.service(o, completedPhase, id)
 }
 
 // Rows is a view of a customer's services in one phase as they stood when it was opened.
 // It is read outside the customer's turn, so that ten thousand of them hold nobody up.
 type Rows struct {
-	owner conversation.Owner
-	iter  *pebble.Iterator
+	owner  conversation.Owner
+	timers conversation.Timers
+	iter   *pebble.Iterator
 }
 
 // Completed opens the rows of o's completed services. Close must follow.
@@ -181,7 +215,7 @@ func (s *Store) rows(o conversation.Owner, phase byte) (*Rows, error) {
 		return nil, fmt.Errorf("read the rows of %v: %w", o, err)
 	}
 	iter.SeekPrefixGE(from)
-	return &Rows{owner: o, iter: iter}, nil
+	return &Rows{owner: o, timers: s.opts.Timers, iter: iter}, nil
 }
 
 // Next is the next service and the number of the last record that its row holds; nil at
@@ -201,6 +235,7 @@ func (r *Rows) Next() (*conversation.Service, uint64, error) {
 	if err != nil {
 		return nil, 0, fmt.Errorf("row of service %d at key %x: %w", serviceOf(r.iter.Key()), r.iter.Key(), err)
 	}
+	svc.DueRow = svc.Due(r.timers)
 	r.iter.Next()
 	return svc, last, nil
 }
@@ -215,10 +250,10 @@ func (s *Store) OwnerOf(id conversation.ServiceID) (o conversation.Owner, found 
 		return o, false, nil
 	}
 	s.mu.Lock()
-	o, found = s.owners[id]
+	at, found := s.owners[id]
 	s.mu.Unlock()
 	if found {
-		return o, true, nil
+		return at.owner, true, nil
 	}
 	value, closer, err := s.db.Get(indexKey(id))
 	if errors.Is(err, pebble.ErrNotFound) {

@@ -20,10 +20,11 @@ type FS = vfs.FS
 type Options struct {
 	Dir          string
 	FS           FS
-	CacheBytes   int64 // Pebble's block cache
-	TableBytes   int64 // one of Pebble's four memtables
-	TailBytes    int64 // of frames whose rows are not written, as frameWeight counts; see RoomFor
-	ReserveBytes int64 // free disk space below which RoomFor refuses; negative: not watched
+	CacheBytes   int64               // Pebble's block cache
+	TableBytes   int64               // one of Pebble's four memtables
+	TailBytes    int64               // of frames whose rows are not written, as frameWeight counts; see RoomFor
+	ReserveBytes int64               // free disk space below which RoomFor refuses; negative: not watched
+	Timers       conversation.Timers // of which due rows tell
 	Now          func() time.Time
 	// Fatal is called when the disk failed; it does not return.
 	Fatal func(error)
@@ -53,11 +54,20 @@ type Store struct {
 	open    []*frame   // not yet cut; the last one takes records and rows
 	spare   []*frame
 	tail    tail
-	owners  map[conversation.ServiceID]conversation.Owner // of services without an index row on disk
+	owners  map[conversation.ServiceID]ownerAt // of services without an index row on disk that says the same
+
+	due dueWalk // one at a time, by whoever keeps
 
 	work   chan struct{} // holds one when there may be a frame to cut
 	closed chan struct{}
 	done   sync.WaitGroup
+}
+
+// ownerAt is whose a service is since the record of a number. An index row is older than that
+// where it was made at a smaller number.
+type ownerAt struct {
+	owner  conversation.Owner
+	number uint64
 }
 
 // Open opens the folder, makes it when it does not exist, and reads the journal's tail.
@@ -75,7 +85,7 @@ func Open(o Options) (*Store, error) {
 	s := &Store{
 		opts:   o,
 		lock:   lock,
-		owners: make(map[conversation.ServiceID]conversation.Owner),
+		owners: make(map[conversation.ServiceID]ownerAt),
 		work:   make(chan struct{}, 1),
 		closed: make(chan struct{}),
 		cache:  pebble.NewCache(o.CacheBytes),

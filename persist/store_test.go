@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"go.uber.org/goleak"
 
@@ -45,6 +46,9 @@ func (m model) check(t *testing.T, s *Store) map[conversation.Owner]*resident {
 			}
 		}
 		completed := completedRows(t, s, o)
+		for id := range r.domain.AllGone() {
+			delete(completed, id)
+		}
 		for _, w := range want.Services() {
 			got := r.domain.Service(w.ID)
 			if got == nil && w.Completed != nil {
@@ -191,7 +195,7 @@ func TestEndedStaysEnded(t *testing.T) {
 		t.Errorf("%d completed rows", len(rows))
 	}
 	// A late event changes the completed row and nothing else.
-	r.dropCompleted()
+	r.settle()
 	m.apply(alice, r.decide(t, &conversation.TaskStart{Service: first}))
 	syncAll(t, s)
 	reopen()
@@ -226,30 +230,64 @@ type history struct {
 	residents map[conversation.Owner]*resident
 }
 
-// appended is a group and the number of its last record.
+// appended is a message's records and the number of the last.
 type appended struct {
-	owner   conversation.Owner
-	records []conversation.Record
-	last    uint64
+	sides []Side
+	last  uint64
 }
 
-func (h *history) step() {
-	o := []conversation.Owner{alice, bob, carol, {Key: "dave"}}[h.random.IntN(4)]
+// keep has the model do what was appended.
+func (h *history) keep(a appended) {
+	h.appended = append(h.appended, a)
+	h.model.keep(a)
+}
+
+func (m model) keep(a appended) {
+	for _, p := range a.sides {
+		m.apply(p.Owner, p.Records)
+	}
+}
+
+// move moves a service of r to somebody else, or back.
+func (h *history) move(r *resident) {
+	o := r.domain.Owner
+	to := h.awake([]conversation.Owner{alice, {Key: "dave"}}[h.random.IntN(2)])
+	if left, joined := r.move(h.t, h.service(o), to); len(left) > 0 {
+		h.keep(appended{sides: []Side{{Owner: o, Records: left}, {Owner: to.domain.Owner, Records: joined}}, last: r.watermark})
+	}
+}
+
+// service is one that o has, or once had; 0 for none.
+func (h *history) service(o conversation.Owner) conversation.ServiceID {
+	if c := h.model[o]; c != nil && len(c.Services()) > 0 {
+		return c.Services()[h.random.IntN(len(c.Services()))].ID
+	}
+	return 0
+}
+
+func (h *history) awake(o conversation.Owner) *resident {
 	r := h.residents[o]
 	if r == nil {
 		r = wake(h.t, h.store, o)
 		h.residents[o] = r
 	}
-	switch n := h.random.IntN(42); {
+	return r
+}
+
+func (h *history) step() {
+	o := []conversation.Owner{alice, bob, carol, {Key: "dave"}}[h.random.IntN(4)]
+	r := h.awake(o)
+	switch n := h.random.IntN(46); {
+	case n >= 42:
+		h.move(r)
 	case n < 24:
 		if records := r.decide(h.t, h.event(r)); len(records) > 0 {
-			h.model.apply(o, records)
-			h.appended = append(h.appended, appended{o, records, r.watermark})
+			h.keep(appended{sides: []Side{{Owner: o, Records: records}}, last: r.watermark})
 		}
 	case n < 30:
 		r.writeRows()
 	case n < 34:
-		r.dropCompleted()
+		r.settle()
 	case n < 37:
 		waitFor(h.t, h.store, r.watermark)
 		h.waited = max(h.waited, r.watermark)
@@ -277,11 +315,12 @@ func (h *history) event(r *resident) conversation.Event {
 	if o.Anonymous {
 		service.CustomerID, service.ContactKey = "", o.Key
 	}
-	var id conversation.ServiceID
-	if c := h.model[o]; c != nil {
-		id = c.Services()[h.random.IntN(len(c.Services()))].ID
-	}
-	switch h.random.IntN(6) {
+	id := h.service(o)
+	switch h.random.IntN(8) {
+	case 6:
+		return &conversation.ServiceDeletion{Service: id}
+	case 7:
+		return &conversation.ServiceExpiration{Service: id, TTL: int64(1 + h.random.IntN(1000))}
 	case 0:
 		return &conversation.ServiceEnd{Service: id, Details: randomDetails(h.random)}
 	case 1:
@@ -331,13 +370,74 @@ func (h *history) reopen() {
 	h.model = make(model)
 	n := 0
 	for ; n < len(h.appended) && h.appended[n].last <= there; n++ {
-		h.model.apply(h.appended[n].owner, h.appended[n].records)
+		h.model.keep(h.appended[n])
 	}
 	if n > 0 && h.appended[n-1].last != there || n == 0 && there != 0 {
 		h.t.Fatalf("the journal ends with record %d, in the middle of a group", there)
 	}
 	h.appended = h.appended[:n]
+	h.checkWalk()
+	checkDueRows(h.t, h.store)
 	h.residents = h.model.check(h.t, h.store)
+}
+
+// checkWalk compares the ids that a walk gives, in steps of a few, with those there are.
+func (h *history) checkWalk() {
+	there := map[conversation.ServiceID]bool{}
+	for _, c := range h.model {
+		for _, s := range c.Services() {
+			there[s.ID] = true
+		}
+	}
+	walk, last := h.store.NewScan(), conversation.ServiceID(0)
+	for {
+		ids, err := walk.Next(1 + h.random.IntN(3))
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		if len(ids) == 0 {
+			break
+		}
+		for _, id := range ids {
+			if id <= last {
+				h.t.Fatalf("a walk gives %d behind %d", id, last)
+			}
+			last = id
+			delete(there, id) // it may give others as well, whose rows are not deleted yet
+		}
+	}
+	if len(there) > 0 {
+		h.t.Fatalf("a walk does not give %v", there)
+	}
+}
+
+// checkDueRows: where the tail says nothing of an owner, each service row of it to which
+// something happens has its due row.
+func checkDueRows(t *testing.T, s *Store) {
+	t.Helper()
+	due := map[Due]bool{}
+	rows, err := s.Due(1<<62, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range rows {
+		due[d] = true
+	}
+	iter, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{customerTag}, UpperBound: []byte{customerTag + 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer iter.Close()
+	for valid := iter.First(); valid; valid = iter.Next() {
+		svc, err := s.rowAt(iter)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o, _, _ := readOwner(iter.Key()[1:])
+		if at := svc.Due(s.opts.Timers); at != 0 && !s.InTail(o) && !due[Due{At: at, Service: svc.ID}] {
+			t.Fatalf("the row of service %d is due at %d, and has no due row", svc.ID, at)
+		}
+	}
 }
 
 // A customer whose rows were handed over is all in its rows, once they are on disk: its frames

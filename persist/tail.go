@@ -211,6 +211,17 @@ func (s *Store) RoomFor(ctx context.Context) error {
 	return nil
 }
 
+// HasRoom tells, without waiting, what RoomFor would say.
+func (s *Store) HasRoom() bool { return s.space.check() == nil && !s.full.Load() }
+
+// InTail tells whether the tail that was there at opening has something of the owner, who has
+// not been loaded since.
+func (s *Store) InTail(o conversation.Owner) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tail.recovered[o] != nil
+}
+
 // mark is the checkpoint: where the journal begins.
 type mark struct {
 	first    uint64 // number of the first record of the first frame

@@ -19,7 +19,8 @@ import (
 // Times are plain numbers: at= sets the server's time from then on, ts= is the client's
 // timestamp. A type of digits is an integer, one in quotes a string; other words are strings.
 // Lines under a command are members of its event: a name and its JSON, the name of a composite
-// start prefixed by service., state. or task.
+// start prefixed by service., state. or task., that of a transition's end by from. What was due
+// stands first, in brackets.
 func TestScenarios(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
 		s := &scenario{
@@ -54,6 +55,13 @@ func (s *scenario) run() string {
 		s.command.MaybeScanArgs(s.t, "parts", &b.Parts)
 		s.command.MaybeScanArgs(s.t, "extensions", &b.Extensions)
 		return fmt.Sprintf("%d active services, %d states and tasks, %d extensions\n", b.ActiveServices, b.Parts, b.Extensions)
+	case "timers":
+		s.stamp.Timers = conversation.Timers{
+			AutoCompleteAfter: conversation.Instant(s.number("auto")), ExpireAfter: conversation.Instant(s.number("expire")),
+		}
+		return fmt.Sprintf("%+v\n", s.stamp.Timers)
+	case "wait":
+		return s.wait()
 	case "show":
 		return s.show()
 	case "rows":
@@ -71,6 +79,9 @@ func (s *scenario) run() string {
 		return s.decide(e.Owner(""), &e)
 	}
 	id := conversation.ServiceID(s.number("service"))
+	if s.command.Cmd == "associate" {
+		return s.associate(id)
+	}
 	return s.decide(s.services[id], s.eventUnder(id))
 }
 
@@ -94,6 +105,24 @@ func (s *scenario) eventUnder(id conversation.ServiceID) conversation.Event {
 		return &conversation.StateEnd{Service: id, ID: int32(s.number("state")), Timestamp: ts, Details: details}
 	case "end-task":
 		return &conversation.TaskEnd{Service: id, ID: int32(s.number("task")), Timestamp: ts, Details: details}
+	case "delete":
+		return &conversation.ServiceDeletion{Service: id}
+	case "expire":
+		return &conversation.ServiceExpiration{Service: id, TTL: s.number("ttl"), ExpirationTime: conversation.Instant(s.number("expires"))}
+	case "transition":
+		return &conversation.StateTransition{
+			Service: id, From: s.number("from"), To: s.value("type"), Timestamp: ts, Ended: s.details("from."), Started: s.details("to."),
+		}
+	case "extend":
+		return &conversation.ExtensionChange{
+			Service: id, State: int32(s.number("state")), Task: int32(s.number("task")),
+			Name: s.text("name"), JSON: []byte(strings.TrimSpace(s.command.Input)), Merge: s.command.HasArg("merge"),
+		}
+	case "purge":
+		return &conversation.ServicePurge{
+			Service: id, Limit: conversation.Instant(s.number("limit")), Anonymous: s.command.HasArg("anonymous"),
+			Phase: map[string]conversation.Phase{"active": conversation.Active, "completed": conversation.Completed}[s.text("phase")],
+		}
 	}
 	s.t.Fatalf("%s: no such command: %s", s.command.Pos, s.command.Cmd)
 	return nil
@@ -118,11 +147,12 @@ func (s *scenario) taskStart(typeArg string) conversation.TaskStart {
 // decide does what an actor does with an event, and prints what was decided.
 func (s *scenario) decide(o conversation.Owner, e conversation.Event) string {
 	c := s.customer(o)
+	var b strings.Builder
+	s.letDue(&b, c)
 	records, outcome, err := conversation.Decide(c, e, s.stamp, nil)
 	if err != nil {
-		return refusal(err)
+		return b.String() + refusal(err)
 	}
-	var b strings.Builder
 	for i := range records {
 		c.Apply(&records[i])
 		b.WriteString(recordLine(&records[i]))
@@ -135,6 +165,52 @@ func (s *scenario) decide(o conversation.Owner, e conversation.Event) string {
 		s.stamp.ServiceID++
 	}
 	b.WriteString("-> " + outcomeLine(outcome))
+	return b.String()
+}
+
+// letDue does what an actor does before every event.
+func (s *scenario) letDue(b *strings.Builder, c *conversation.Customer) {
+	records := conversation.DecideDue(c, s.stamp, nil)
+	for i := range records {
+		c.Apply(&records[i])
+		fmt.Fprintf(b, "[%s]\n", strings.TrimSpace(recordLine(&records[i])))
+	}
+}
+
+// wait lets pass what is due at everybody.
+func (s *scenario) wait() string {
+	var b strings.Builder
+	for _, c := range s.customers {
+		s.letDue(&b, c)
+	}
+	if b.Len() == 0 {
+		return "nothing is due\n"
+	}
+	return b.String()
+}
+
+func (s *scenario) associate(id conversation.ServiceID) string {
+	e := &conversation.ServiceAssociation{Service: id, CustomerID: s.text("customer"), Update: s.serviceStart()}
+	e.Update.Type, e.Update.Details = s.value("type"), s.details("")
+	source, target := s.customer(s.services[id]), s.customer(conversation.Owner{Key: e.CustomerID})
+	var b strings.Builder
+	s.letDue(&b, source)
+	left, joined, err := conversation.DecideAssociation(source, target, e, s.stamp)
+	if err != nil {
+		return b.String() + refusal(err)
+	}
+	for i := range left {
+		source.Apply(&left[i])
+		fmt.Fprintf(&b, "%v: %s", source.Owner, recordLine(&left[i]))
+	}
+	for i := range joined {
+		target.Apply(&joined[i])
+		fmt.Fprintf(&b, "%v: %s", target.Owner, recordLine(&joined[i]))
+	}
+	if len(left) == 0 {
+		return b.String() + "no records\n"
+	}
+	s.services[id] = target.Owner
 	return b.String()
 }
 
@@ -245,6 +321,9 @@ func refusal(err error) string {
 }
 
 func outcomeLine(o conversation.Outcome) string {
+	if o.Service == 0 {
+		return "nothing\n"
+	}
 	line := fmt.Sprintf("service %d %s", o.Service, how(o.ServiceCreated))
 	if o.State != 0 {
 		line += fmt.Sprintf(", state %d %s", o.State, how(o.StateCreated))

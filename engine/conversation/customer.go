@@ -3,13 +3,15 @@
 // and gives back Records and an Outcome, touching nothing; Apply changes the Customer by one
 // Record and decides nothing. There is no clock here, no I/O and no actor.
 //
-// event.go lists what can be asked, record.go what can happen, decide.go has the rules,
-// details.go the bytes that no rule looks at.
+// event.go lists what can be asked, record.go what can happen. decide.go has the rules of
+// composite start, of starts and of ends, change.go those of all that changes later, timers.go
+// what happens by itself; details.go is the bytes that no rule looks at.
 package conversation
 
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -36,6 +38,16 @@ type Customer struct {
 	Owner    Owner
 	services []*Service // by id
 	active   int
+	gone     map[ServiceID]*Gone // nil where there are none
+}
+
+// Gone is what is left of a service that was deleted or went to another owner, as long as rows
+// of it may be on disk.
+type Gone struct {
+	Left       bool    // to another owner, who has written its own way from the id to there
+	Written    bool    // there is a row
+	DueRow     Instant // and this due row; zero for none
+	HandedOver bool    // the deletion of the rows is on its way
 }
 
 // Service is a commitment to a customer. States and Tasks are in the order of their ids.
@@ -52,9 +64,10 @@ type Service struct {
 	Details           Details
 	States            []State
 	Tasks             []Task
-	Bytes             int  // of the details of all of it
-	Changed           bool // set by Apply; cleared by who has written the service's row
-	Written           bool // a row of it exists
+	Bytes             int     // of the details of all of it
+	Changed           bool    // set by Apply; cleared by who has written the service's row
+	Written           bool    // a row of it exists
+	DueRow            Instant // a due row of it exists for this instant; zero for none
 }
 
 // State is a phase of a service.
@@ -112,15 +125,50 @@ func (c *Customer) Add(s *Service) {
 	}
 }
 
-// Completed counts the completed services in memory.
-func (c *Customer) Completed() int { return len(c.services) - c.active }
+// Gone tells what is left of a service that was here; nil for nothing.
+func (c *Customer) Gone(id ServiceID) *Gone { return c.gone[id] }
 
-// DropCompleted forgets the completed services that have not changed since their rows were
-// written: only active ones stay in memory.
-func (c *Customer) DropCompleted() {
+// AllGone are those of which something is left.
+func (c *Customer) AllGone() map[ServiceID]*Gone { return c.gone }
+
+// Settling counts what is in memory only until its rows are on disk: completed services, and
+// what is left of those gone.
+func (c *Customer) Settling() int { return len(c.services) - c.active + len(c.gone) }
+
+// Settle forgets the completed services that have not changed since their rows were written,
+// which come back, and the gone ones whose rows were deleted: only active ones stay in memory.
+func (c *Customer) Settle() (forgotten []*Service) {
 	c.services = slices.DeleteFunc(c.services, func(s *Service) bool {
-		return s.Completed != nil && !s.Changed
+		forget := s.Completed != nil && !s.Changed
+		if forget {
+			forgotten = append(forgotten, s)
+		}
+		return forget
 	})
+	maps.DeleteFunc(c.gone, func(_ ServiceID, g *Gone) bool { return g.HandedOver })
+	if len(c.gone) == 0 {
+		c.gone = nil
+	}
+	return forgotten
+}
+
+// remove takes a service out.
+func (c *Customer) remove(s *Service, left bool) {
+	i, _ := c.find(s.ID)
+	if c.services = slices.Delete(c.services, i, i+1); len(c.services) == 0 {
+		c.services = nil
+	}
+	if s.Completed == nil {
+		c.active--
+	}
+	if c.gone == nil {
+		c.gone = make(map[ServiceID]*Gone)
+	}
+	g := &Gone{Left: left, Written: s.Written, DueRow: s.DueRow}
+	if before := c.gone[s.ID]; before != nil && !before.HandedOver { // it was here twice
+		g.Written, g.DueRow = before.Written, before.DueRow
+	}
+	c.gone[s.ID] = g
 }
 
 // Number is the id of the last state or task started; the two share one counter, so that an
@@ -185,6 +233,10 @@ func (c *Customer) Apply(r *Record) {
 	if s == nil {
 		panic(fmt.Sprintf("conversation: %v of service %d, which is not there", r.Kind, r.Service))
 	}
+	if r.Kind == ServiceDeleted || r.Kind == ServiceLeft {
+		c.remove(s, r.Kind == ServiceLeft)
+		return
+	}
 	wasActive := s.Completed == nil
 	s.apply(r)
 	if wasActive && s.Completed != nil {
@@ -204,12 +256,12 @@ func (c *Customer) Fits(r *Record) bool {
 		return r.ID > 0 && (len(s.States) == 0 || r.ID > s.States[len(s.States)-1].ID)
 	case TaskStarted:
 		return r.ID > 0 && (len(s.Tasks) == 0 || r.ID > s.Tasks[len(s.Tasks)-1].ID)
-	case StateEnded:
+	case StateEnded, StateExtended:
 		return s.State(int64(r.ID)) != nil
-	case TaskEnded:
+	case TaskEnded, TaskExtended:
 		return s.Task(int64(r.ID)) != nil
 	default:
-		return r.Kind == ServiceEnded
+		return r.Kind.Valid()
 	}
 }
 
@@ -242,6 +294,15 @@ func (s *Service) apply(r *Record) {
 			s.Expires = r.Expires
 		}
 		s.endParts(&End{At: r.Shown})
+	case ServiceExpires:
+		s.Expires = r.Expires
+	case ServiceFound:
+	case ServiceExtended:
+		s.extend(&s.Details, r)
+	case StateExtended:
+		s.extend(&s.State(int64(r.ID)).Details, r)
+	case TaskExtended:
+		s.extend(&s.Task(int64(r.ID)).Details, r)
 	default:
 		panic(fmt.Sprintf("conversation: record of kind %d", r.Kind))
 	}
@@ -258,6 +319,12 @@ func (s *Service) end(details *Details, last *End, r *Record) *End {
 	end := &End{At: r.Shown, Details: r.Details.withoutExtensions()}
 	s.Bytes += len(*details) - before + len(end.Details)
 	return end
+}
+
+func (s *Service) extend(details *Details, r *Record) {
+	s.Bytes -= len(*details)
+	*details = details.withExtensionsOf(r.Details)
+	s.Bytes += len(*details)
 }
 
 // endParts completes what is still active, all with the same end.

@@ -1,9 +1,6 @@
 package conversation
 
-import (
-	"fmt"
-	"math"
-)
+import "fmt"
 
 // Decide says what e does to c: the records to keep, in the order in which they are to be
 // applied, appended to records; and what the caller is told. It changes nothing. An error is
@@ -54,11 +51,11 @@ func (e *Composite) decide(c *Customer, s Stamp, records []Record) ([]Record, Ou
 		out.State, out.StateCreated = r.ID, true
 	}
 	if !e.HasTask {
-		return records, out, found.checkBytes(bytes, s)
+		return found.noteFound(records, s), out, found.checkBytes(bytes, s)
 	}
 	if task := found.activeTask(e.Task.Type); task != nil {
 		out.Task = task.ID
-		return records, out, found.checkBytes(bytes, s)
+		return found.noteFound(records, s), out, found.checkBytes(bytes, s)
 	}
 	r, err := startTask(found, &number, &e.Task, s)
 	if err != nil {
@@ -284,12 +281,17 @@ func (svc *Service) checkBytes(more int, s Stamp) error {
 	return nil
 }
 
-// checkEnd bounds what a resource of svc would carry once the end event's extensions are added.
-func (svc *Service) checkEnd(have, sent Details, s Stamp) error {
-	if n := have.withExtensionsOf(sent).Extensions(); n > s.Bounds.Extensions {
+// checkMore bounds what a resource of svc would carry once more is sent for it: with the
+// extensions that it would then have, and with so many bytes beside them.
+func (svc *Service) checkMore(have, then Details, beside int, s Stamp) error {
+	if n := then.Extensions(); n > s.Bounds.Extensions {
 		return invalid("", "%d extensions in all, the bound is %d", n, s.Bounds.Extensions)
 	}
-	return svc.checkBytes(len(sent), s)
+	return svc.checkBytes(len(then)-len(have)+beside, s)
+}
+
+func (svc *Service) checkEnd(have, sent Details, s Stamp) error {
+	return svc.checkMore(have, have.withExtensionsOf(sent), len(sent.withoutExtensions()), s)
 }
 
 func shown(client Instant, s Stamp) Instant {
@@ -302,14 +304,10 @@ func shown(client Instant, s Stamp) Instant {
 // expires is when a request's ttl or expiration_time falls due; ttl wins. A ttl past the end
 // of time counts as the end of time.
 func expires(ttl int64, at Instant, s Stamp) Instant {
-	switch {
-	case ttl > (math.MaxInt64-int64(s.Now))/1000:
-		return math.MaxInt64
-	case ttl > 0:
-		return s.Now + Instant(ttl*1000)
-	default:
-		return at
+	if ttl > 0 {
+		return later(s.Now, ttl)
 	}
+	return at
 }
 
 // String names the owner as messages do.

@@ -177,6 +177,23 @@ func (d Details) withExtensionsOf(other Details) Details {
 	return merged
 }
 
+// withMembersOf is d with the members of other: one of the same name or field is replaced.
+func (d Details) withMembersOf(other Details) Details {
+	if len(other) == 0 {
+		return d
+	}
+	merged := make(Details, 0, len(d)+len(other))
+	for m := range d.Members() {
+		switch {
+		case m.IsExtension() && !other.hasExtension(m.Name):
+			merged = merged.AppendExtension(m.Name, m.JSON)
+		case !m.IsExtension() && other.Field(m.Field) == nil:
+			merged = merged.AppendField(m.Field, m.JSON)
+		}
+	}
+	return append(merged, other...)
+}
+
 // withoutExtensions is d's common fields alone.
 func (d Details) withoutExtensions() Details {
 	if d.Extensions() == 0 {
@@ -191,11 +208,14 @@ func (d Details) withoutExtensions() Details {
 	return fields
 }
 
-func (d Details) hasExtension(name []byte) bool {
+func (d Details) hasExtension(name []byte) bool { return d.Extension(string(name)) != nil }
+
+// Extension finds an extension's JSON; nil when there is none of that name.
+func (d Details) Extension(name string) []byte {
 	for m := range d.Members() {
-		if m.IsExtension() && string(m.Name) == string(name) {
-			return true
+		if m.IsExtension() && string(m.Name) == name {
+			return m.JSON
 		}
 	}
-	return false
+	return nil
 }

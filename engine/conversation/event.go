@@ -14,6 +14,7 @@ type Stamp struct {
 	Now       Instant   // the server's time
 	ServiceID ServiceID // the id that a new service takes
 	Bounds    Bounds
+	Timers    Timers
 }
 
 // Bounds are the limits that only the stored state can show to be passed.
@@ -102,6 +103,68 @@ type (
 	}
 )
 
+// ServiceAssociation moves a service to a customer, and updates it by what Update carries: what
+// is absent there is left as it is, common fields and extensions are replaced by name. It is
+// the one event over two customers: see DecideAssociation.
+type ServiceAssociation struct {
+	Service    ServiceID
+	CustomerID string       // mandatory
+	Update     ServiceStart // its CustomerID is not looked at
+}
+
+// ServiceDeletion removes a service with its states and tasks.
+type ServiceDeletion struct{ Service ServiceID }
+
+// ServiceExpiration sets when a service expires; one of the two is mandatory, TTL wins.
+type ServiceExpiration struct {
+	Service        ServiceID
+	TTL            int64 // seconds from now
+	ExpirationTime Instant
+}
+
+// StateTransition ends one state and starts the next, both or neither.
+type StateTransition struct {
+	Service   ServiceID
+	From      int64 // the state that ends
+	To        Value // the type of the one that starts
+	Timestamp Instant
+	Ended     Details // of the end: common fields and dispositions
+	Started   Details // of the start: common fields and extensions
+}
+
+// ExtensionChange replaces one extension of a service or, where one is given, of a state or a
+// task of it; or merges an object into it.
+type ExtensionChange struct {
+	Service ServiceID
+	State   int32 // 0 for none
+	Task    int32 // 0 for none
+	Name    string
+	JSON    []byte // one valid JSON value, without white space between its tokens
+	Merge   bool   // JSON is an object, whose members are added or replaced
+}
+
+// ServicePurge removes a service if it was started before Limit, is in Phase and, where
+// Anonymous, has no customer; else it changes nothing, and the Outcome is zero.
+type ServicePurge struct {
+	Service   ServiceID
+	Limit     Instant // strictly before it
+	Phase     Phase
+	Anonymous bool
+}
+
+// Phase selects services by whether they are completed.
+type Phase uint8
+
+// The phases that can be asked for.
+const (
+	AnyPhase Phase = iota
+	Active
+	Completed
+)
+
+// Holds tells whether a service that is completed, or is not, is in the phase.
+func (p Phase) Holds(completed bool) bool { return p == AnyPhase || completed == (p == Completed) }
+
 // Outcome is what an event found or created. State and Task are 0 where it had none.
 type Outcome struct {
 	Service        ServiceID
@@ -119,6 +182,12 @@ func (e *Composite) target() ServiceID    { return 0 }
 func (e *ServiceEnd) target() ServiceID   { return e.Service }
 func (e *StateEnd) target() ServiceID     { return e.Service }
 func (e *TaskEnd) target() ServiceID      { return e.Service }
+
+func (e *ServiceDeletion) target() ServiceID   { return e.Service }
+func (e *ServiceExpiration) target() ServiceID { return e.Service }
+func (e *StateTransition) target() ServiceID   { return e.Service }
+func (e *ExtensionChange) target() ServiceID   { return e.Service }
+func (e *ServicePurge) target() ServiceID      { return e.Service }
 
 // Target is the service that the customer must have loaded before e is decided; 0 for none.
 func Target(e Event) ServiceID { return e.target() }

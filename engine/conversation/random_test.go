@@ -78,7 +78,19 @@ func (r random) event(o conversation.Owner) conversation.Event {
 	state := conversation.StateStart{Service: service, Type: r.value(), Previous: r.id(), Timestamp: r.instant(), Details: r.details()}
 	task := conversation.TaskStart{Service: service, Type: r.value(), State: r.id(), Timestamp: r.instant(), Details: r.details()}
 	part := int32(r.IntN(6))
-	switch r.IntN(12) {
+	switch r.IntN(18) {
+	case 12:
+		return &conversation.ServiceDeletion{Service: service}
+	case 13:
+		return &conversation.ServiceExpiration{Service: service, TTL: int64(r.IntN(2)), ExpirationTime: 1 + r.instant()}
+	case 14:
+		return &conversation.StateTransition{Service: service, From: int64(part), To: r.value(), Timestamp: r.instant(), Started: r.details()}
+	case 15, 16:
+		e := &conversation.ExtensionChange{Service: service, Name: string('a' + byte(r.IntN(6))), JSON: []byte(`{"x":1}`), Merge: r.IntN(2) == 0}
+		*[]*int32{&e.State, &e.Task, new(int32)}[r.IntN(3)] = part
+		return e
+	case 17:
+		return &conversation.ServicePurge{Service: service, Limit: 1 + r.instant(), Phase: conversation.Phase(r.IntN(3)), Anonymous: r.IntN(2) == 0}
 	case 0:
 		start := r.serviceStart(o)
 		return &start
@@ -105,13 +117,25 @@ func (r random) event(o conversation.Owner) conversation.Event {
 // fewest records are equal at every step of random histories.
 func TestRandomHistories(t *testing.T) {
 	r := newRandom(t)
-	var created, found, refused, unknown, unchanged int
+	var created, found, refused, unknown, unchanged, gone, due int
 	for range 150 {
 		owner := conversation.Owner{Key: "alice", Anonymous: r.IntN(2) == 0}
 		live, replayed := &conversation.Customer{Owner: owner}, &conversation.Customer{Owner: owner}
-		stamp := conversation.Stamp{ServiceID: 1, Bounds: conversation.Bounds{ActiveServices: 3, Parts: 6, Extensions: 3, ServiceBytes: 1 << 20}}
+		stamp := conversation.Stamp{ServiceID: 1, Timers: conversation.Timers{
+			AutoCompleteAfter: conversation.Instant(r.IntN(2) * 10), ExpireAfter: conversation.Instant(r.IntN(2) * 30),
+		}, Bounds: conversation.Bounds{ActiveServices: 3, Parts: 6, Extensions: 3, ServiceBytes: 1 << 20}}
 		for range 60 {
 			stamp.Now += r.instant()
+			for _, record := range conversation.DecideDue(live, stamp, nil) {
+				due++
+				live.Apply(&record)
+				replayed.Apply(&record)
+			}
+			if at := live.Due(stamp.Timers); at != 0 && at <= stamp.Now {
+				t.Fatalf("at %d something is due since %d, and has not happened", stamp.Now, at)
+			}
+			forgetGone(live)
+			forgetGone(replayed)
 			before := copyOf(live)
 			records, outcome, err := conversation.Decide(live, r.event(owner), stamp, nil)
 			if !reflect.DeepEqual(before, live) {
@@ -139,6 +163,9 @@ func TestRandomHistories(t *testing.T) {
 					t.Fatalf("decided, but does not fit: %+v", records[i])
 				}
 				live.Apply(&records[i])
+				if records[i].Kind == conversation.ServiceDeleted {
+					gone++
+				}
 				replayed.Apply(&records[i])
 			}
 			if outcome.ServiceCreated {
@@ -152,10 +179,18 @@ func TestRandomHistories(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("created %d, found %d, refused %d, unknown %d, unchanged %d", created, found, refused, unknown, unchanged)
-	if created == 0 || found == 0 || refused == 0 || unknown == 0 || unchanged == 0 {
+	t.Logf("created %d, found %d, refused %d, unknown %d, unchanged %d, gone %d, due %d", created, found, refused, unknown, unchanged, gone, due)
+	if gone == 0 || due == 0 || created == 0 || found == 0 || refused == 0 || unknown == 0 || unchanged == 0 {
 		t.Error("some kind of outcome never occurred")
 	}
+}
+
+// forgetGone does as if the rows of those gone had been deleted.
+func forgetGone(c *conversation.Customer) {
+	for _, g := range c.AllGone() {
+		g.HandedOver = true
+	}
+	c.Settle()
 }
 
 // checkRebuild makes the service again from its fewest records.

@@ -15,7 +15,7 @@ type Record struct {
 
 	ContactKey        string  // ServiceStarted: beside the customer id, or the anonymous owner's key
 	AutoCompleteAfter int64   // ServiceStarted: seconds, 0 for none
-	Expires           Instant // ServiceStarted, ServiceEnded: zero for none
+	Expires           Instant // ServiceStarted, ServiceEnded, ServiceExpires: zero for none
 
 	Details Details
 }
@@ -35,6 +35,19 @@ const (
 	// StateEnded and TaskEnded complete one state, one task.
 	StateEnded
 	TaskEnded
+	// ServiceDeleted removes a service with its states and tasks, for good.
+	ServiceDeleted
+	// ServiceLeft removes it from this owner: in the same group of records it is started again,
+	// with all it holds, at the customer that it now belongs to.
+	ServiceLeft
+	// ServiceFound says when a composite start found the service, where a timer counts from it.
+	ServiceFound
+	// ServiceExpires sets when the service expires.
+	ServiceExpires
+	// ServiceExtended, StateExtended and TaskExtended set extensions, by name.
+	ServiceExtended
+	StateExtended
+	TaskExtended
 	kindCount
 )
 
@@ -45,6 +58,14 @@ var kindNames = [kindCount]string{
 	ServiceEnded:   "service-ended",
 	StateEnded:     "state-ended",
 	TaskEnded:      "task-ended",
+
+	ServiceDeleted:  "service-deleted",
+	ServiceLeft:     "service-left",
+	ServiceFound:    "service-found",
+	ServiceExpires:  "service-expires",
+	ServiceExtended: "service-extended",
+	StateExtended:   "state-extended",
+	TaskExtended:    "task-extended",
 }
 
 // Valid tells whether k is one of the kinds above.

@@ -49,19 +49,32 @@ func (c *call) run() error {
 	if err != nil {
 		return err
 	}
-	if !o.always && (c.backend == nil || c.server.draining.Load()) {
+	if o.always {
+		return o.run(c)
+	}
+	if c.backend == nil || c.server.draining.Load() {
 		c.ctx.SetConnectionClose()
 		return errUnavailable
+	}
+	u, err := c.authenticate()
+	if err != nil {
+		return err
+	}
+	if err := c.chooseTenant(u); err != nil {
+		return err
 	}
 	return o.run(c)
 }
 
-// serviceID is the service that the path names. One that cannot exist is not found.
-func (c *call) serviceID() (engine.ServiceID, error) {
+// serviceID is the service that the path names first of all.
+func (c *call) serviceID() (engine.ServiceID, error) { return serviceID(c.parameters[0]) }
+
+// serviceID reads a service's id in a path. One that cannot exist is not found.
+func serviceID(text []byte) (engine.ServiceID, error) {
 	const bound = 1 << 53 // ids are below it, so that JavaScript keeps them exact
-	id, ok := pathID(c.parameters[0], bound-1)
+	id, ok := pathID(text, bound-1)
 	if !ok {
-		return 0, refusal(engine.ErrNotFound, "service %s does not exist", cut(c.parameters[0]))
+		return 0, refusal(engine.ErrNotFound, "service %s does not exist", cut(text))
 	}
 	return engine.ServiceID(id), nil
 }

@@ -23,6 +23,11 @@ var (
 	errUnavailable = errors.New("not taking requests at this time")
 	errBodyBudget  = errors.New("too many large bodies are arriving at once")
 	errConnections = errors.New("too many connections")
+	errWalks       = fmt.Errorf("%d purges and exports are running, which is the bound", maxWalks)
+	errTenant      = errors.New("invalid tenant")
+	errUnknownUser = errors.New("no or wrong credentials")
+	errForbidden   = errors.New("not allowed")
+	errNotDeleted  = errors.New("no service to delete")
 )
 
 // answers says what each kind of error is on the wire. It is the only place where a kind
@@ -34,6 +39,10 @@ var answers = []struct {
 }{
 	{engine.ErrInvalid, fasthttp.StatusBadRequest, "BadRequestException"},
 	{errNotHTTP, fasthttp.StatusBadRequest, "BadRequestException"},
+	{errTenant, fasthttp.StatusBadRequest, "ContextServicesExceptionResource"},
+	{errNotDeleted, fasthttp.StatusBadRequest, "NotFoundException"}, // as the API has it
+	{errUnknownUser, fasthttp.StatusUnauthorized, "UnauthorizedException"},
+	{errForbidden, fasthttp.StatusForbidden, "ForbiddenException"},
 	{engine.ErrNotFound, fasthttp.StatusNotFound, "NotFoundException"},
 	{errNoPath, fasthttp.StatusNotFound, "NotFoundException"},
 	{errMethod, fasthttp.StatusMethodNotAllowed, "MethodNotAllowedException"},
@@ -46,6 +55,7 @@ var answers = []struct {
 	{engine.ErrClosed, fasthttp.StatusServiceUnavailable, "OverloadedException"},
 	{errUnavailable, fasthttp.StatusServiceUnavailable, "OverloadedException"},
 	{errBodyBudget, fasthttp.StatusServiceUnavailable, "OverloadedException"},
+	{errWalks, fasthttp.StatusServiceUnavailable, "OverloadedException"},
 	{engine.ErrNoSpace, fasthttp.StatusInsufficientStorage, "InsufficientStorageException"},
 }
 

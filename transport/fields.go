@@ -88,6 +88,18 @@ func (r *reader) timestamp(member string) (engine.Instant, error) {
 	return 0, r.unwanted(member, wantTimestamp, raw)
 }
 
+// word reads a string; empty when absent.
+func (r *reader) word(member string) (string, error) {
+	raw, err := r.known(member)
+	switch {
+	case raw == nil:
+		return "", err
+	case raw[0] != '"':
+		return "", r.unwanted(member, "a string", raw)
+	}
+	return unquote(raw), nil
+}
+
 // flag reads a boolean, or the word for one.
 func (r *reader) flag(member string) (bool, error) {
 	raw, err := r.known(member)

@@ -22,13 +22,31 @@ type site struct {
 	engine *engine.Engine
 	addr   string
 	client *http.Client
+	close  func()
 }
 
 // open starts a site. When the test ends it is shut down, and no goroutine may be left.
 func open(t testing.TB, o Options) *site {
 	t.Helper()
+	leavesNothing(t)
+	w := openOn(t, engine.Options{Dir: t.TempDir()}, o)
+	t.Cleanup(w.close)
+	return w
+}
+
+// leavesNothing checks at the end of the test that no goroutine of it is left.
+func leavesNothing(t testing.TB) {
 	quiet := goleak.IgnoreCurrent()
-	e, err := engine.Open(engine.Options{Dir: t.TempDir(), Memory: engine.MinMemory, ReserveBytes: -1})
+	t.Cleanup(func() {
+		// fasthttp keeps one goroutine a process, for the Date header.
+		goleak.VerifyNone(t, quiet, goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"))
+	})
+}
+
+func openOn(t testing.TB, eo engine.Options, o Options) *site {
+	t.Helper()
+	eo.Memory, eo.ReserveBytes = engine.MinMemory, -1
+	e, err := engine.Open(eo)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +59,7 @@ func open(t testing.TB, o Options) *site {
 	w.SetEngine(e)
 	served := make(chan error, 1)
 	go func() { served <- w.Serve(ln) }()
-	t.Cleanup(func() {
+	w.close = func() {
 		w.client.CloseIdleConnections()
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
@@ -54,9 +72,7 @@ func open(t testing.TB, o Options) *site {
 		if err := e.Close(); err != nil {
 			t.Errorf("close: %v", err)
 		}
-		// fasthttp keeps one goroutine a process, for the Date header.
-		goleak.VerifyNone(t, quiet, goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"))
-	})
+	}
 	return w
 }
 
@@ -281,17 +297,25 @@ func TestMethods(t *testing.T) {
 	w := open(t, Options{})
 	service := w.post(t, base+"/services/start", `{"customer_id":"c","service_type":"s"}`).header.Get("Location")
 	for path, allow := range map[string]string{
-		"/services_composite/start":     "POST",
-		"/services/start":               "POST",
-		"/services/1":                   "GET, HEAD",
-		"/services/1/states":            "GET, HEAD",
-		"/services/1/states/start":      "POST",
-		"/services/1/states/active":     "GET, HEAD",
-		"/services/1/states/2/end":      "POST",
-		"/services/anonymous/k":         "GET, HEAD",
-		"/services/anonymous/start":     "GET, HEAD",
-		"/customers/c/services/active":  "GET, HEAD",
-		"/services%5Fcomposite/%73tart": "POST",
+		"/services_composite/start":              "POST",
+		"/services/start":                        "POST",
+		"/services/1":                            "GET, HEAD, PUT, DELETE",
+		"/services/1/states":                     "GET, HEAD",
+		"/services/1/states/start":               "POST",
+		"/services/1/states/active":              "GET, HEAD",
+		"/services/1/states/2/end":               "POST",
+		"/services/1/states/2":                   "GET, HEAD",
+		"/services/1/states/transition":          "POST",
+		"/services/1/extensions/x":               "PUT",
+		"/services/1/tasks/2/extensions/x/merge": "PUT",
+		"/services/1/extensions/merge":           "PUT",
+		"/customers/c/services/1":                "POST",
+		"/maintenance/purge":                     "POST",
+		"/maintenance/services/stream":           "GET, HEAD",
+		"/services/anonymous/k":                  "GET, HEAD",
+		"/services/anonymous/start":              "GET, HEAD",
+		"/customers/c/services/active":           "GET, HEAD",
+		"/services%5Fcomposite/%73tart":          "POST",
 	} {
 		for _, method := range []string{"PATCH", "OPTIONS", "PROPFIND"} {
 			w.do(t, method, base+path, ``).want(t, 405, `.*MethodNotAllowedException"\}`).wantHeader(t, "Allow", allow)

@@ -50,20 +50,26 @@ func (n *names) add(name []byte) {
 	n.some[string(name)] = struct{}{}
 }
 
-// parseQuery reads the parameters of a read. Those that it does not know are ignored.
+// parseQuery reads the parameters of a read.
 func parseQuery(text []byte) (*query, error) {
 	q := &query{}
+	return q, parseParameters(text, q.set)
+}
+
+// parseParameters gives each parameter of a query to set, its value as it was sent. Those that
+// set does not know are ignored.
+func parseParameters(text []byte, set func(name string, value []byte) error) error {
 	for pair := range bytes.SplitSeq(text, []byte("&")) {
 		raw, value, _ := bytes.Cut(pair, []byte("="))
 		name, err := percentDecode(raw, true)
 		if err == nil {
-			err = q.set(string(name), value)
+			err = set(string(name), value)
 		}
 		if err != nil {
-			return nil, &engine.Error{Kind: engine.ErrInvalid, Place: string(cut(raw)), Reason: err.Error()}
+			return &engine.Error{Kind: engine.ErrInvalid, Place: string(cut(raw)), Reason: err.Error()}
 		}
 	}
-	return q, nil
+	return nil
 }
 
 func (q *query) set(name string, value []byte) (err error) {

@@ -44,10 +44,7 @@ func (c *call) readServices(phase engine.Phase,
 	if err != nil {
 		return err
 	}
-	services = slices.DeleteFunc(services, func(s *engine.Service) bool {
-		return !matches(q.serviceTypes, s.Type) || !q.started(s.Started)
-	})
-	return c.reply(fasthttp.StatusOK, appendArray(c.out[:0], services, q.appendService))
+	return c.reply(fasthttp.StatusOK, q.appendServices(c.out[:0], services))
 }
 
 // service reads the service that the path names, and the query.
@@ -104,11 +101,7 @@ func readStates(phase engine.Phase) func(*call) error {
 		if err != nil {
 			return err
 		}
-		states := q.states(s, phase)
-		states = slices.DeleteFunc(states, func(t *engine.State) bool { return !q.started(t.Started) })
-		return c.reply(fasthttp.StatusOK, appendArray(c.out[:0], states, func(b []byte, t *engine.State) []byte {
-			return q.appendState(b, s, t)
-		}))
+		return c.reply(fasthttp.StatusOK, q.appendStates(c.out[:0], s, phase))
 	}
 }
 
@@ -118,21 +111,36 @@ func readTasks(phase engine.Phase) func(*call) error {
 		if err != nil {
 			return err
 		}
-		tasks := q.tasks(s, phase)
-		tasks = slices.DeleteFunc(tasks, func(t *engine.Task) bool {
-			return !q.started(t.Started) || q.stateID != nil && int64(t.State) != *q.stateID
-		})
-		return c.reply(fasthttp.StatusOK, appendArray(c.out[:0], tasks, func(b []byte, t *engine.Task) []byte {
-			return q.appendTask(b, s, t)
-		}))
+		return c.reply(fasthttp.StatusOK, q.appendTasks(c.out[:0], s, phase))
 	}
+}
+
+// The lists, each without what the query does not let pass.
+
+func (q *query) appendServices(b []byte, services []*engine.Service) []byte {
+	services = slices.DeleteFunc(services, func(s *engine.Service) bool {
+		return !matches(q.serviceTypes, s.Type) || !q.started(s.Started)
+	})
+	return appendArray(b, services, q.appendService)
+}
+
+func (q *query) appendStates(b []byte, s *engine.Service, phase engine.Phase) []byte {
+	states := slices.DeleteFunc(q.states(s, phase), func(t *engine.State) bool { return !q.started(t.Started) })
+	return appendArray(b, states, func(b []byte, t *engine.State) []byte { return q.appendState(b, s, t) })
+}
+
+func (q *query) appendTasks(b []byte, s *engine.Service, phase engine.Phase) []byte {
+	tasks := slices.DeleteFunc(q.tasks(s, phase), func(t *engine.Task) bool {
+		return !q.started(t.Started) || q.stateID != nil && int64(t.State) != *q.stateID
+	})
+	return appendArray(b, tasks, func(b []byte, t *engine.Task) []byte { return q.appendTask(b, s, t) })
 }
 
 // states are those of a service that the query lets pass, oldest first.
 func (q *query) states(s *engine.Service, phase engine.Phase) []*engine.State {
 	var states []*engine.State
 	for i := range s.States {
-		if t := &s.States[i]; inPhase(phase, t.Completed != nil) && matches(q.stateTypes, t.Type) {
+		if t := &s.States[i]; phase.Holds(t.Completed != nil) && matches(q.stateTypes, t.Type) {
 			states = append(states, t)
 		}
 	}
@@ -146,7 +154,7 @@ func (q *query) states(s *engine.Service, phase engine.Phase) []*engine.State {
 func (q *query) tasks(s *engine.Service, phase engine.Phase) []*engine.Task {
 	var tasks []*engine.Task
 	for i := range s.Tasks {
-		if t := &s.Tasks[i]; inPhase(phase, t.Completed != nil) && matches(q.taskTypes, t.Type) {
+		if t := &s.Tasks[i]; phase.Holds(t.Completed != nil) && matches(q.taskTypes, t.Type) {
 			tasks = append(tasks, t)
 		}
 	}
@@ -154,10 +162,6 @@ func (q *query) tasks(s *engine.Service, phase engine.Phase) []*engine.Task {
 		return cmp.Or(cmp.Compare(a.Started, b.Started), cmp.Compare(a.ID, b.ID))
 	})
 	return tasks
-}
-
-func inPhase(phase engine.Phase, completed bool) bool {
-	return phase == engine.AnyPhase || completed == (phase == engine.Completed)
 }
 
 // matches tells whether a type is among those asked for. Where none are, every one is.

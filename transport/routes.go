@@ -17,7 +17,7 @@ type operation struct {
 	method string
 	path   string
 	run    func(*call) error
-	// always: answered without an engine, and while draining.
+	// always: answered without an engine, while draining, and to whoever asks.
 	always bool
 }
 
@@ -27,12 +27,23 @@ var operations = []operation{
 
 	{method: "POST", path: base + "/services/start", run: (*call).startService},
 	{method: "POST", path: base + "/services/{id}/end", run: (*call).endService},
+	{method: "POST", path: base + "/customers/{customer_id}/services/{id}", run: (*call).associate},
 	{method: "POST", path: base + "/services/{id}/states/start", run: (*call).startState},
 	{method: "POST", path: base + "/services/{id}/states/{sid}/end", run: (*call).endState},
+	{method: "POST", path: base + "/services/{id}/states/transition", run: (*call).transition},
 	{method: "POST", path: base + "/services/{id}/tasks/start", run: (*call).startTask},
 	{method: "POST", path: base + "/services/{id}/tasks/{tid}/end", run: (*call).endTask},
 
+	{method: "PUT", path: base + "/services/{id}/extensions/{name}", run: replaceExtension(ofService)},
+	{method: "PUT", path: base + "/services/{id}/extensions/{name}/merge", run: mergeExtension(ofService)},
+	{method: "PUT", path: base + "/services/{id}/states/{sid}/extensions/{name}", run: replaceExtension(ofState)},
+	{method: "PUT", path: base + "/services/{id}/states/{sid}/extensions/{name}/merge", run: mergeExtension(ofState)},
+	{method: "PUT", path: base + "/services/{id}/tasks/{tid}/extensions/{name}", run: replaceExtension(ofTask)},
+	{method: "PUT", path: base + "/services/{id}/tasks/{tid}/extensions/{name}/merge", run: mergeExtension(ofTask)},
+
 	{method: "GET", path: base + "/services/{id}", run: (*call).readService},
+	{method: "PUT", path: base + "/services/{id}", run: (*call).setExpiration},
+	{method: "DELETE", path: base + "/services/{id}", run: (*call).deleteService},
 	{method: "GET", path: base + "/services/{id}/states", run: readStates(engine.AnyPhase)},
 	{method: "GET", path: base + "/services/{id}/states/active", run: readStates(engine.Active)},
 	{method: "GET", path: base + "/services/{id}/states/completed", run: readStates(engine.Completed)},
@@ -47,6 +58,9 @@ var operations = []operation{
 	{method: "GET", path: base + "/services/anonymous/{contact_key}", run: readAnonymous(engine.AnyPhase)},
 	{method: "GET", path: base + "/services/anonymous/{contact_key}/active", run: readAnonymous(engine.Active)},
 	{method: "GET", path: base + "/services/anonymous/{contact_key}/completed", run: readAnonymous(engine.Completed)},
+
+	{method: "POST", path: base + "/maintenance/purge", run: (*call).purge},
+	{method: "GET", path: base + "/maintenance/services/stream", run: (*call).export},
 
 	{method: "GET", path: "/genesys/1/admin/node/status", run: (*call).nodeStatus, always: true},
 	{method: "GET", path: "/healthz", run: (*call).healthz, always: true},

@@ -25,7 +25,7 @@ const (
 	DefaultMaxConnections  = 16_384           // some 40 KB each: 640 MB when all are busy
 
 	headerBytes  = 16 << 10         // of request line and headers; a percent-encoded key of 256 bytes takes 768
-	writeTimeout = 30 * time.Second // for a client that does not fetch its answer
+	writeTimeout = 30 * time.Second // for a client that does not fetch its answer, or the next part of a long one
 )
 
 // Options configure a Server. Every zero means its default.
@@ -45,10 +45,17 @@ type Options struct {
 	Deadline time.Duration
 	// MaxConnections bounds the open connections.
 	MaxConnections int
+	// Tenants are the names that the header ContactCenterId may have, of at most 255 bytes each;
+	// one of them is then needed on every business request. Without any the header is ignored.
+	Tenants []string
+	// Credentials are the users that are served; nil serves everybody.
+	Credentials *Credentials
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 	// Logf is told of faults whose details no client may see; nil drops them.
 	Logf func(format string, args ...any)
+
+	patience time.Duration // for tests: in place of writeTimeout
 }
 
 func (o *Options) setDefaults() {
@@ -58,6 +65,7 @@ func (o *Options) setDefaults() {
 	o.IdleTimeout = cmp.Or(o.IdleTimeout, DefaultIdleTimeout)
 	o.Deadline = cmp.Or(o.Deadline, DefaultDeadline)
 	o.MaxConnections = cmp.Or(o.MaxConnections, DefaultMaxConnections)
+	o.patience = cmp.Or(o.patience, writeTimeout)
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -74,6 +82,9 @@ type Server struct {
 	http        fasthttp.Server
 	backend     atomic.Pointer[backend] // nil until SetEngine
 	draining    atomic.Bool
+	stopping    context.Context // ends when draining begins
+	stop        context.CancelFunc
+	walks       atomic.Int32 // running, at most maxWalks
 	connections connections
 	budget      budget
 	calls       sync.Pool // of *call
@@ -83,8 +94,9 @@ type Server struct {
 
 // backend is what a business request needs.
 type backend struct {
-	engine *engine.Engine
-	bounds engine.Bounds
+	engine  *engine.Engine
+	bounds  engine.Bounds
+	tenants map[string]*backend // what one tenant's requests need; empty without tenants
 }
 
 // New makes a Server. It starts nothing; Serve does.
@@ -95,7 +107,8 @@ func New(o Options) *Server {
 	s.calls.New = func() any { return &call{server: s} }
 	s.requests.New = func() any { return newRequest() }
 	s.deadlines.after, s.deadlines.now = o.Deadline, o.Now
-	s.connections.init(o.MaxConnections)
+	s.stopping, s.stop = context.WithCancel(context.Background())
+	s.connections.init(o.MaxConnections, o.patience)
 	s.http = fasthttp.Server{
 		Handler:                      s.handle,
 		ErrorHandler:                 s.refuseUnread,
@@ -103,7 +116,7 @@ func New(o Options) *Server {
 		Concurrency:                  o.MaxConnections + 1, // connections refuses first, in the form of every error
 		ReadBufferSize:               headerBytes,
 		ReadTimeout:                  o.ReadTimeout,
-		WriteTimeout:                 writeTimeout,
+		WriteTimeout:                 o.patience,
 		IdleTimeout:                  o.IdleTimeout,
 		MaxRequestBodySize:           o.MaxBodyBytes,
 		StreamRequestBody:            true, // else a body takes its announced length before a byte of it came
@@ -117,7 +130,12 @@ func New(o Options) *Server {
 
 // SetEngine opens the door: e has recovered and takes requests.
 func (s *Server) SetEngine(e *engine.Engine) {
-	s.backend.Store(&backend{engine: e, bounds: boundsOr(s.options.Bounds, e.Bounds())})
+	bounds := boundsOr(s.options.Bounds, e.Bounds())
+	all := &backend{engine: e, bounds: bounds, tenants: make(map[string]*backend, len(s.options.Tenants))}
+	for _, name := range s.options.Tenants {
+		all.tenants[name] = &backend{engine: e.Tenant(name), bounds: bounds}
+	}
+	s.backend.Store(all)
 }
 
 // boundsOr fills what is zero in b from d.
@@ -140,19 +158,22 @@ func (s *Server) Serve(ln net.Listener) error {
 }
 
 // Drain refuses new business requests and says so to whoever asks for the node's status;
-// requests in flight go on.
-func (s *Server) Drain() { s.draining.Store(true) }
+// requests in flight go on, all but purges, which stop.
+func (s *Server) Drain() {
+	s.draining.Store(true)
+	s.stop()
+}
 
-// Shutdown drains, stops listening and waits until every request in flight is answered. When
-// ctx ends before, what is left is cut off and the context's error comes back.
+// Shutdown drains and waits until every request in flight is answered; until then new
+// connections are taken, and told so. Then it stops listening. When ctx ends before, what is
+// left is cut off and the context's error comes back.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.Drain()
-	gone := s.connections.close()
+	defer s.connections.close()
 	select {
-	case <-gone:
+	case <-s.connections.drain():
 		return nil
 	case <-ctx.Done():
-		s.connections.cut()
 		return ctx.Err()
 	}
 }

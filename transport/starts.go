@@ -29,7 +29,7 @@ func (c *call) endService() error {
 		if e.Service, err = c.serviceID(); err != nil {
 			return err
 		}
-		return c.done(c.engine.EndService(d, &e))
+		return c.done(fasthttp.StatusNoContent, c.engine.EndService(d, &e))
 	})
 }
 
@@ -57,7 +57,7 @@ func (c *call) endState() error {
 		if e.ID, err = c.partID("state", e.Service); err != nil {
 			return err
 		}
-		return c.done(c.engine.EndState(d, &e))
+		return c.done(fasthttp.StatusNoContent, c.engine.EndState(d, &e))
 	})
 }
 
@@ -85,7 +85,7 @@ func (c *call) endTask() error {
 		if e.ID, err = c.partID("task", e.Service); err != nil {
 			return err
 		}
-		return c.done(c.engine.EndTask(d, &e))
+		return c.done(fasthttp.StatusNoContent, c.engine.EndTask(d, &e))
 	})
 }
 
@@ -98,13 +98,18 @@ const (
 // event reads the body's one event with parse, and then does what it asks for. What is wrong
 // in the body comes before what is wrong in the path: the grammar before the resource.
 func (c *call) event(body bool, parse func(*request) error, do func(*deadline) error) error {
+	return c.parsed(func(r *request, text []byte) error { return r.parseEvent(text, c.bounds, body, parse) }, do)
+}
+
+// parsed reads the body with parse, and then does what it asks for.
+func (c *call) parsed(parse func(r *request, text []byte) error, do func(*deadline) error) error {
 	text, err := c.readBody()
 	if err != nil {
 		return err
 	}
 	r := c.server.requests.Get().(*request)
 	defer c.server.keep(r)
-	if err := r.parseEvent(text, c.bounds, body, parse); err != nil {
+	if err := parse(r, text); err != nil {
 		return err
 	}
 	r.letGo() // before its place in the budget is given to others
@@ -136,9 +141,10 @@ func (c *call) created(member string, id int64) error {
 	return c.reply(fasthttp.StatusCreated, append(b, '}'))
 }
 
-func (c *call) done(err error) error {
+// done answers without a body.
+func (c *call) done(status int, err error) error {
 	if err == nil {
-		c.ctx.SetStatusCode(fasthttp.StatusNoContent)
+		c.ctx.SetStatusCode(status)
 	}
 	return err
 }

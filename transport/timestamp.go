@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	wantTimestamp = "an RFC 3339 timestamp"
+	wantTimestamp = "an RFC 3339 timestamp after the first instant of the year 1"
 	longestYear   = 9999
 )
 

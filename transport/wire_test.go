@@ -39,9 +39,12 @@ func (l *line) send(t testing.TB, text string) *line {
 	return l
 }
 
-func (l *line) read(t testing.TB) answer {
+func (l *line) read(t testing.TB) answer { t.Helper(); return l.readTo(t, http.MethodGet) }
+
+// readTo reads the answer to a request of that method: HEAD's has no body.
+func (l *line) readTo(t testing.TB, method string) answer {
 	t.Helper()
-	response, err := http.ReadResponse(l.in, nil)
+	response, err := http.ReadResponse(l.in, &http.Request{Method: method})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -280,7 +283,7 @@ func TestBeforeTheEngineAndWhileDraining(t *testing.T) {
 }
 
 // Shutdown closes idle connections at once, waits for the request in flight and answers it,
-// and tells one that is still arriving that we are draining.
+// and tells one that is still arriving that we are draining, and whoever comes meanwhile.
 func TestShutdownAnswersWhatIsInFlight(t *testing.T) {
 	w := open(t, Options{})
 	idle := dial(t, w.addr).send(t, startRequest("c", ""))
@@ -305,15 +308,22 @@ func TestShutdownAnswersWhatIsInFlight(t *testing.T) {
 		t.Errorf("shut down, %v, with a request in flight", err)
 	default:
 	}
-	if _, err := net.Dial("tcp", w.addr); err == nil {
-		t.Error("still listening")
-	}
+	dial(t, w.addr).send(t, "GET /genesys/1/admin/node/status HTTP/1.1\r\nHost: x\r\n\r\n").
+		read(t).want(t, 200, `OFFLINE`).wantHeader(t, "Connection", "close")
+	dial(t, w.addr).send(t, startRequest("c", "")).read(t).want(t, 503, `.*`).wantHeader(t, "Retry-After", "1")
+	silent := dial(t, w.addr) // nobody waits for it
 	close(leave)
 	inFlight.read(t).want(t, 200, `answered`).wantHeader(t, "Connection", "close")
 	inFlight.closed(t)
 	untouched.closed(t)
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+	if _, err := silent.in.ReadByte(); err == nil {
+		t.Error("a connection is open after the shutdown")
+	}
+	if _, err := net.Dial("tcp", w.addr); err == nil {
+		t.Error("still listening")
 	}
 }
 
@@ -382,7 +392,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 	first, second := dial(t, w.addr), dial(t, w.addr)
 	first.send(t, startRequest("c", "")).read(t).want(t, 201, `.*`)
 	second.send(t, startRequest("c", "")).read(t).want(t, 201, `.*`)
-	third := dial(t, w.addr)
+	third := dial(t, w.addr).send(t, startRequest("c", "")) // in vain, and yet the answer arrives
 	third.read(t).want(t, 503, refusalBody("OverloadedException", errConnections.Error())).wantHeader(t, "Retry-After", "1")
 	third.closed(t)
 	_ = first.Close()

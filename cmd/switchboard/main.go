@@ -16,7 +16,7 @@ func main() {
 	var c cli
 	parser := kong.Must(&c,
 		kong.Name("switchboard"),
-		kong.Description("A context service for call centres: which services, states and tasks are open for a customer. It answers the composite start of Genesys Context Services, and only what is safely on disk."),
+		kong.Description("A context service for call centres: which services, states and tasks are open for a customer. It answers the API of Genesys Context Services 8.5 for these, and only what is safely on disk."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}),
 	)
 	command, err := parser.Parse(os.Args[1:])

@@ -119,13 +119,16 @@ func TestWhatCannotWork(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	held := t.TempDir()
+	held, lists := t.TempDir(), t.TempDir()
 	serving(t, held)
 	newer, foreign, file := t.TempDir(), t.TempDir(), filepath.Join(t.TempDir(), "file")
 	for path, text := range map[string]string{
 		filepath.Join(newer, "FORMAT"):    "switchboard data folder, format 999\n",
 		filepath.Join(foreign, "letters"): "dear\n",
 		file:                              "",
+		filepath.Join(lists, "tenants"):   "# ours\nnorth\n\n south \nnorth\n",
+		filepath.Join(lists, "nobody"):    "\n# nobody yet\n",
+		filepath.Join(lists, "users"):     "ann:" + strings.Repeat("0a", 32) + ":west\n",
 	} {
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
@@ -153,6 +156,17 @@ func TestWhatCannotWork(t *testing.T) {
 		{serve("--max-items", "many"), "--max-items"},
 		{serve("--tail", "1KiB"), "--tail must be from"},
 		{serve("--body-budget", "1KiB"), "--body-budget must be from"},
+		{serve("--tenants", "north,,south"), "--tenants: an empty name"},
+		{serve("--tenants", "north, north"), "--tenants: north is there twice"},
+		{serve("--tenants", strings.Repeat("x", 256)), "--tenants: a name of 256 bytes, the bound is 255: xxx"},
+		{serve("--tenants", "@"+filepath.Join(lists, "tenants")), "tenants:5: north is there twice"},
+		{serve("--tenants", "@"+filepath.Join(lists, "nobody")), "nobody: no tenant in it"},
+		{serve("--tenants", "@"+filepath.Join(lists, "missing")), "no such file or directory"},
+		{serve("--credentials", filepath.Join(lists, "nobody")), "nobody: no user in it"},
+		{serve("--credentials", filepath.Join(lists, "users")), `users:1: user ann: tenant "west" is not configured`},
+		{serve("--auto-complete-after", "500ms"), "--auto-complete-after must be from 1s to 876000h0m0s, not 500ms"},
+		{serve("--expire-after=-1s"), "--expire-after must be from 1s to 876000h0m0s, not -1s"},
+		{serve("--expire-after", "1 day"), "--expire-after"},
 		{serve("--colour"), "unknown flag --colour"},
 		{serve("stray"), "unexpected argument stray"},
 	} {
@@ -176,8 +190,9 @@ func TestHelp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, flag := range []string{"--http=ADDR", "--data=DIR", "--memory=SIZE", "--tail=SIZE", "--deadline=TIME", "--max-items=N", "--strict", "(127.0.0.1:8080)", "(./switchboard-data)", "(1MiB)"} {
-		if !bytes.Contains(out, []byte(flag)) {
+	for _, flag := range []string{"--http=ADDR", "--data=DIR", "--memory=SIZE", "--tail=SIZE", "--deadline=TIME", "--max-items=N", "--strict",
+		"--tenants=NAMES", "--credentials=FILE", "--auto-complete-after=TIME", "--expire-after=TIME", "(0: never; at least 1s)", "(127.0.0.1:8080)", "(./switchboard-data)", "(1MiB)"} {
+		if !bytes.Contains(bytes.Join(bytes.Fields(out), []byte(" ")), []byte(flag)) { // lines are broken anywhere
 			t.Errorf("--help lacks %s", flag)
 		}
 	}

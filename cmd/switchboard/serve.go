@@ -24,6 +24,12 @@ type serve struct {
 	HTTP string `name:"http" placeholder:"ADDR" default:"127.0.0.1:8080" help:"Address to listen on (${default})."`
 	Data string `placeholder:"DIR" default:"switchboard-data" help:"Folder that holds the data; made when it does not exist (./${default})."`
 
+	Tenants     string `placeholder:"NAMES" help:"Tenants, with commas between them, or @FILE with one a line: every request then names one in the header ContactCenterId (none: one store for all)."`
+	Credentials string `placeholder:"FILE" help:"Users that are served, by HTTP Basic; each line name:SHA-256 of the password in hex, and :tenant,tenant… for a user that is not to act for all (everybody is served)."`
+
+	AutoCompleteAfter time.Duration `placeholder:"TIME" help:"When a service without a value of its own is completed, after the last update of it or of anything in it, such as 90m or 720h (0: never; at least 1s)." group:"Lifetime"`
+	ExpireAfter       time.Duration `placeholder:"TIME" help:"When a service without an expiration of its own is gone, after the last update of it or of anything in it, such as 2160h (0: never; at least 1s)." group:"Lifetime"`
+
 	Memory  units.Base2Bytes `placeholder:"SIZE" help:"Memory for awake customers and caches together; the least recently used customers sleep on disk (half of the machine's; at least 64MiB)." group:"Resources"`
 	Tail    units.Base2Bytes `placeholder:"SIZE" default:"160MiB" help:"Journal that a restart may have to read, compressed, and 200 bytes a record; at this bound requests wait (${default})." group:"Resources"`
 	Reserve units.Base2Bytes `placeholder:"SIZE" default:"256MiB" help:"Free disk space to leave alone: below it writes get 507, and reads go on (${default}; 0 does not watch)." group:"Resources"`
@@ -54,6 +60,9 @@ type serve struct {
 // maxKeyBytes is what a key's length may be set to: it stands in two bytes on disk.
 const maxKeyBytes = 64<<10 - 1
 
+// maxLifetime is what a service's lifetime may be set to: more than any store is kept for.
+const maxLifetime = 100 * 365 * 24 * time.Hour
+
 // Validate refuses flags that make no sense, with the flag's name.
 func (s *serve) Validate() error {
 	for _, f := range []struct {
@@ -80,11 +89,16 @@ func (s *serve) Validate() error {
 		{"--read-timeout", int64(s.ReadTimeout), int64(time.Millisecond), int64(time.Hour)},
 		{"--idle-timeout", int64(s.IdleTimeout), int64(time.Millisecond), int64(24 * time.Hour)},
 		{"--drain-timeout", int64(s.DrainTimeout), 0, int64(time.Hour)},
+		{"--auto-complete-after", int64(s.AutoCompleteAfter), int64(time.Second), int64(maxLifetime)},
+		{"--expire-after", int64(s.ExpireAfter), int64(time.Second), int64(maxLifetime)},
 	} {
+		if f.value == 0 && (f.name == "--auto-complete-after" || f.name == "--expire-after") {
+			continue // never
+		}
 		if f.value < f.least || f.value > f.max {
 			show := func(n int64) any { return n }
 			switch f.name {
-			case "--deadline", "--read-timeout", "--idle-timeout", "--drain-timeout":
+			case "--deadline", "--read-timeout", "--idle-timeout", "--drain-timeout", "--auto-complete-after", "--expire-after":
 				show = func(n int64) any { return time.Duration(n) }
 			}
 			return fmt.Errorf("%s must be from %v to %v, not %v", f.name, show(f.least), show(f.max), show(f.value))
@@ -114,7 +128,11 @@ func (s *serve) Run() error {
 	}
 	signals, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	n, err := start(s.HTTP, s.engine(), s.transport(), log.Printf)
+	to, err := s.transport()
+	if err != nil {
+		return err
+	}
+	n, err := start(s.HTTP, s.engine(), to, log.Printf)
 	if err != nil {
 		return err
 	}
@@ -146,6 +164,8 @@ func (s *serve) engine() engine.Options {
 		MaxRequestsPerCustomer: s.MaxRequestsPerCustomer,
 		TailBytes:              int64(s.Tail),
 		ReserveBytes:           reserve,
+		AutoCompleteAfter:      s.AutoCompleteAfter,
+		ExpireAfter:            s.ExpireAfter,
 		Logf:                   log.Printf,
 		Bounds: engine.Bounds{
 			Items:          s.MaxItems,
@@ -161,8 +181,20 @@ func (s *serve) engine() engine.Options {
 	}
 }
 
-func (s *serve) transport() transport.Options {
+func (s *serve) transport() (transport.Options, error) {
+	tenants, err := parseTenants(s.Tenants)
+	if err != nil {
+		return transport.Options{}, fmt.Errorf("--tenants: %w", err)
+	}
+	var credentials *transport.Credentials
+	if s.Credentials != "" {
+		if credentials, err = transport.LoadCredentials(s.Credentials, tenants); err != nil {
+			return transport.Options{}, fmt.Errorf("--credentials: %w", err)
+		}
+	}
 	return transport.Options{
+		Tenants:         tenants,
+		Credentials:     credentials,
 		MaxBodyBytes:    int(s.MaxBody),
 		BodyBudgetBytes: int64(s.BodyBudget),
 		ReadTimeout:     s.ReadTimeout,
@@ -170,7 +202,7 @@ func (s *serve) transport() transport.Options {
 		Deadline:        s.Deadline,
 		MaxConnections:  s.MaxConnections,
 		Logf:            log.Printf,
-	}
+	}, nil
 }
 
 func profile(path string) (stop func(), err error) {

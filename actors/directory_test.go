@@ -15,7 +15,7 @@ import (
 )
 
 // opened is a directory over a store in memory, closed with the test.
-func opened(t *testing.T, o Options) *Directory {
+func opened(t testing.TB, o Options) *Directory {
 	t.Helper()
 	store, err := persist.Open(persist.Options{
 		Dir: "data", FS: vfs.NewMem(), CacheBytes: 1 << 20, TableBytes: 1 << 20, TailBytes: 1 << 20, ReserveBytes: -1,

@@ -36,7 +36,7 @@ func randomDetails(r *rand.Rand) (d conversation.Details) {
 
 func randomRecord(r *rand.Rand) conversation.Record {
 	return conversation.Record{
-		Kind:    conversation.ServiceStarted + conversation.Kind(r.IntN(6)),
+		Kind:    conversation.ServiceStarted + conversation.Kind(r.IntN(13)),
 		Service: []conversation.ServiceID{1, 4096, maxServiceID}[r.IntN(3)],
 		ID:      []int32{0, 1, math.MaxInt32}[r.IntN(3)], Ref: []int32{0, 1, math.MaxInt32}[r.IntN(3)],
 		At: randomInstant(r), Shown: randomInstant(r),

@@ -15,6 +15,8 @@ const (
 	// for it: what is due has happened for whoever asks. It looks after rows again, too, where a
 	// step has failed.
 	sweepEvery = time.Second
+	// lookShare is how many rows are looked at in one step, for whose they are.
+	lookShare = 8_192
 	// sweepShare is how many due rows are followed in one step.
 	sweepShare = 256
 	// sleepShare is how many customers the sleeper asks in one step: so few that a step is
@@ -23,20 +25,20 @@ const (
 )
 
 // keep is the one goroutine that works by itself: it writes rows while the journal's tail is
-// long, lets customers sleep while they take too much memory, and follows what is due, a step
-// of each in turn.
+// long, lets customers sleep while they take too much memory, looks who has rows after a start,
+// and follows what is due, a step of each in turn.
 func (d *Directory) keep(ctx context.Context) {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	for {
-		due := false // whether to look after what is
+		due, looking := false, false
 		select {
 		case <-ctx.Done():
 			return
 		case <-d.store.Pressure():
 		case <-d.full:
 		case <-tick.C:
-			due = true
+			due, looking = true, true
 		}
 		for worked := true; worked && ctx.Err() == nil; {
 			worked = false
@@ -47,6 +49,12 @@ func (d *Directory) keep(ctx context.Context) {
 			}
 			if d.bytes.Load() > d.opts.AwakeBytes {
 				worked = d.Sleep(ctx) || worked
+			}
+			if looking {
+				more, err := d.store.Look(lookShare)
+				looking = more
+				worked = more || worked
+				d.complain(ctx, err)
 			}
 			if due {
 				followed, err := d.Sweep(ctx)

@@ -45,7 +45,7 @@ func Open(o Options) (*Engine, error) {
 	setDefault(&o.MaxRequestBytes, budget.requests)
 	setDefault(&o.awake, budget.awake)
 	store, err := persist.Open(persist.Options{
-		Dir: o.Dir, FS: o.FS, CacheBytes: budget.cache, TableBytes: budget.table,
+		Dir: o.Dir, FS: o.FS, CacheBytes: budget.cache, TableBytes: budget.table, SeenBytes: budget.seen,
 		TailBytes: o.TailBytes, ReserveBytes: o.ReserveBytes, Timers: o.timers(),
 		Now: o.Now, Fatal: o.Fatal, Logf: o.Logf,
 	})

@@ -10,6 +10,7 @@ import (
 type budget struct {
 	cache    int64 // Pebble's block cache
 	table    int64 // one of Pebble's four memtables
+	seen     int64 // knowing who has no rows
 	requests int64 // details of requests in flight
 	awake    int64 // awake customers
 }
@@ -21,9 +22,10 @@ func divide(memory int64) budget {
 	b := budget{
 		cache:    min(max(memory/8, 8<<20), 1<<30),
 		table:    min(max(memory/64, 1<<20), 16<<20),
+		seen:     min(memory/512, 64<<20),
 		requests: min(max(memory/16, 8<<20), 256<<20),
 	}
-	b.awake = (memory - b.cache - 4*b.table - b.requests) / 2
+	b.awake = (memory - b.cache - 4*b.table - b.seen - b.requests) / 2
 	return b
 }
 

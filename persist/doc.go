@@ -1,7 +1,8 @@
 // Package persist keeps what was decided: a journal of frames, and rows derived from it, in
 // Pebble. journal.go has the way of a record to disk; tail.go how rows let the journal be cut;
-// recover.go how it is read back; scan.go walks over everything, due.go over what is due. What
-// follows is every byte that stands on disk; golden files in testdata hold it.
+// recover.go how it is read back, and seen.go of whom there is nothing to read; scan.go walks
+// over everything, due.go over what is due. What follows is every byte that stands on disk;
+// golden files in testdata hold it.
 //
 // In the tables, u8 is a byte, u16, u32 and u64 are fixed, big-endian unless marked le, uvarint
 // and varint are those of encoding/binary (varint is zigzag), and text is a uvarint length and

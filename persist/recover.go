@@ -138,6 +138,9 @@ func (s *Store) load(c *conversation.Customer, u *Unwritten) (last uint64, err e
 // loadActive adds the active services to c and tells which record each row holds last. The
 // map is made for replay, and with the first row: most who are asked for were never seen.
 func (s *Store) loadActive(c *conversation.Customer) (rowsAt map[conversation.ServiceID]uint64, err error) {
+	if !s.seen.mayHaveRows(c.Owner) {
+		return nil, nil
+	}
 	rows, err := s.rows(c.Owner, activePhase)
 	if err != nil {
 		return nil, err

@@ -43,6 +43,7 @@ type Row struct {
 // under its owner, in its phase, the way from its id to there, and its due row. It notes on s
 // that they exist.
 func (s *Store) AppendRows(rows []Row, o conversation.Owner, svc *conversation.Service, last uint64) []Row {
+	s.seen.add(o)
 	rows = appendRows(rows, o, svc, last)
 	if due := svc.Due(s.opts.Timers); due != svc.DueRow {
 		if svc.DueRow != 0 {

@@ -1,6 +1,7 @@
 package persist
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"sync"
@@ -22,6 +23,7 @@ type Options struct {
 	FS           FS
 	CacheBytes   int64               // Pebble's block cache
 	TableBytes   int64               // one of Pebble's four memtables
+	SeenBytes    int64               // for knowing who has no rows; at least minSeenBytes are taken
 	TailBytes    int64               // of frames whose rows are not written, as frameWeight counts; see RoomFor
 	ReserveBytes int64               // free disk space below which RoomFor refuses; negative: not watched
 	Timers       conversation.Timers // of which due rows tell
@@ -29,6 +31,8 @@ type Options struct {
 	// Fatal is called when the disk failed; it does not return.
 	Fatal func(error)
 	Logf  func(format string, args ...any)
+
+	lookAtOpen int // for tests: rows, in place of seenAtOpen
 }
 
 // Store is one open data folder. Its methods may be called by many goroutines. Only its own
@@ -56,7 +60,8 @@ type Store struct {
 	tail    tail
 	owners  map[conversation.ServiceID]ownerAt // of services without an index row on disk that says the same
 
-	due dueWalk // one at a time, by whoever keeps
+	seen seen
+	due  dueWalk // one at a time, by whoever keeps
 
 	work   chan struct{} // holds one when there may be a frame to cut
 	closed chan struct{}
@@ -105,7 +110,11 @@ func (s *Store) openDB() (err error) {
 	if s.db, err = pebble.Open(s.opts.Dir, s.pebbleOptions()); err != nil {
 		return fmt.Errorf("open data folder %s: %w", s.opts.Dir, err)
 	}
-	if err = s.recover(); err != nil {
+	s.seen.begin(s.opts.SeenBytes)
+	if err = s.recover(); err == nil {
+		_, err = s.Look(cmp.Or(s.opts.lookAtOpen, seenAtOpen))
+	}
+	if err != nil {
 		return errors.Join(fmt.Errorf("open data folder %s: %w", s.opts.Dir, err), s.db.Close())
 	}
 	return nil

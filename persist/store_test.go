@@ -277,6 +277,9 @@ func (h *history) awake(o conversation.Owner) *resident {
 func (h *history) step() {
 	o := []conversation.Owner{alice, bob, carol, {Key: "dave"}}[h.random.IntN(4)]
 	r := h.awake(o)
+	if _, err := h.store.Look(h.random.IntN(3)); err != nil {
+		h.t.Fatal(err)
+	}
 	switch n := h.random.IntN(46); {
 	case n >= 42:
 		h.move(r)
@@ -361,7 +364,9 @@ func (h *history) crash() {
 
 // reopen finds how far the journal goes, and compares with the history up to there.
 func (h *history) reopen() {
-	h.store = openStore(h.t, testOptions(h.fs))
+	o := testOptions(h.fs)
+	o.lookAtOpen = 1 // the rest is looked at while it goes on
+	h.store = openStore(h.t, o)
 	there := h.store.next - 1
 	if there < h.waited {
 		h.t.Fatalf("the journal ends with record %d, and %d was waited for", there, h.waited)

@@ -18,7 +18,7 @@ import (
 // again finds them. However many identical requests arrive at once, exactly one creates.
 //
 // It returns once every answer is on disk. When ctx ends earlier, ErrUnknownOutcome comes
-// back. Items must not change until it returns; it keeps no part of them.
+// back. Items must not change until it returns; it keeps nothing of them but strings.
 func (e *Engine) CompositeStart(ctx context.Context, items []Composite, outcomes []Outcome) ([]Outcome, error) {
 	bytes, err := e.checkItems(items)
 	if err != nil {

@@ -141,7 +141,7 @@ func TestWhatCannotWork(t *testing.T) {
 		args []string
 		says string
 	}{
-		{[]string{}, `expected "serve"`},
+		{[]string{}, `expected one of "serve", "bench"`},
 		{serve("--http", taken.Addr().String()), "address already in use"},
 		{serve("--http", "nonsense"), "missing port in address"},
 		{serve("--data", held), "another process holds it"},

@@ -1,0 +1,44 @@
+package bench
+
+import "context"
+
+// Target is what a load is put on: Switchboard over HTTP, the engine in-process, or a rival.
+type Target interface {
+	// Name is how reports call it.
+	Name() string
+	// Dial gives one connection, which one goroutine uses.
+	Dial(ctx context.Context) (Conn, error)
+	// Close ends what the target holds beside its connections.
+	Close() error
+}
+
+// Conn sends one request at a time.
+type Conn interface {
+	// Do returns once r is answered, with an error for any answer that is not the one wanted.
+	Do(r *Request) error
+	Close() error
+}
+
+// Request is one request, in every form that a target may need. It belongs to its caller again
+// once Do returns: its bytes are then written over, and those of its strings as well, so that who
+// keeps one clones it.
+type Request struct {
+	Method string
+	Path   string // below the server's address
+	Body   []byte // JSON; nil for none
+	Items  []Item // what a composite start says, for targets that are not asked over HTTP
+}
+
+// Item is one item of a composite start.
+type Item struct {
+	Customer, Service, State, Task string // customer_id and the three types
+	ServiceJSON                    []byte // each event as JSON
+	StateJSON, TaskJSON            []byte
+}
+
+// Starter is a Conn that tells which service the last answered start made, 0 for none. A
+// conversation needs it.
+type Starter interface{ Started() int64 }
+
+// Local is a Target whose process can be watched from here.
+type Local interface{ PID() int }

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// The bench starts a server and the ceiling, puts load on both, leaves neither process nor folder
+// behind, and compares what it wrote.
+func TestBenchCommand(t *testing.T) {
+	dir := t.TempDir()
+	scratch, report, page := filepath.Join(dir, "scratch"), filepath.Join(dir, "a.json"), filepath.Join(dir, "a.html")
+	if err := os.Mkdir(scratch, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	out, err := command("bench", "serve", "ceiling", "--connections", "4", "--duration", "50ms", "--warmup", "10ms", "--rounds", "3",
+		"--serve-flags=--memory 64MiB", "--scratch", scratch, "--json", report, "--html", page).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if !regexp.MustCompile(`(?m)^ +serve +\d+ +0\.\d\d .* 0$`).Match(out) {
+		t.Errorf("it printed\n%s", out)
+	}
+	if left, err := os.ReadDir(scratch); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v (%v)", left, err)
+	}
+	if text, err := os.ReadFile(page); err != nil || strings.Count(string(text), "<svg") < 3 {
+		t.Errorf("the page has no plots (%v)", err)
+	}
+	if out, err = command("bench", "compare", report, report).CombinedOutput(); err != nil || strings.Count(string(out), "noise") < 5 {
+		t.Errorf("a report compared with itself: %v\n%s", err, out)
+	}
+}
+
+// A flag that makes no sense is named.
+func TestBenchFlags(t *testing.T) {
+	for want, args := range map[string]string{
+		"--workload must be":    "bench --workload nothing",
+		"--creating must be":    "bench --creating 2",
+		"--connections must be": "bench --connections 0",
+		"--duration must be":    "bench --duration 1ms",
+		"--rounds must be":      "bench --rounds 0",
+		"--search must be":      "bench --search p98=1ms",
+		"--regression must be":  "bench compare a b --regression much",
+		"target must be":        "bench nobody",
+	} {
+		out, err := command(strings.Fields(args)...).CombinedOutput()
+		if err == nil || !strings.Contains(string(out), want) {
+			t.Errorf("%s: %v, want %q in\n%s", args, err, want, out)
+		}
+	}
+}

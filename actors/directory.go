@@ -39,18 +39,19 @@ type Options struct {
 
 // Directory leads to every customer. Its methods may be called by many goroutines.
 type Directory struct {
-	opts   Options
-	store  *persist.Store
-	system *actor.ActorSystem
-	shards [shards]shard
-	moves  [shards]atomic.Uint64 // associations that moved a service, by its id
-	bytes  atomic.Int64          // what all awake customers are counted as
-	full   chan struct{}         // holds one when that is past AwakeBytes
-	step   sync.Mutex            // one step of the keeper at a time; guards hand and errand
-	hand   int                   // the shard where the sleeper goes on
-	errand *Message              // what the keeper asks with
-	stop   context.CancelFunc    // of the keeper
-	done   sync.WaitGroup
+	opts     Options
+	store    *persist.Store
+	system   *actor.ActorSystem
+	shards   [shards]shard
+	moves    [shards]atomic.Uint64 // associations that moved a service, by its id
+	bytes    atomic.Int64          // what all awake customers are counted as
+	full     chan struct{}         // holds one when that is past AwakeBytes
+	step     sync.Mutex            // one step of the keeper at a time; guards hand, errand and followed
+	hand     int                   // the shard where the sleeper goes on
+	errand   *Message              // what the keeper asks with
+	followed persist.Due           // the last due row of a full step
+	stop     context.CancelFunc    // of the keeper
+	done     sync.WaitGroup
 }
 
 // shard is a part of the directory.

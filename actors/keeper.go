@@ -87,8 +87,11 @@ func (d *Directory) Sweep(ctx context.Context) (followed int, err error) {
 	if renewed {
 		return sweepShare, errors.Join(err, d.store.Sync(ctx)) // there are more
 	}
-	rows, failed := d.store.Due(d.opts.Now(), sweepShare)
+	rows, failed := d.store.Due(d.followed, d.opts.Now(), sweepShare)
 	err = errors.Join(err, failed)
+	if d.followed = (persist.Due{}); len(rows) == sweepShare { // else the next step is from the first one on
+		d.followed = rows[sweepShare-1]
+	}
 	for _, due := range rows {
 		o, found, failed := d.store.OwnerOf(due.Service)
 		switch {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/switchboard-cs/switchboard/persist"
 )
 
 // hand is a clock that a test moves.
@@ -50,7 +52,7 @@ func left(t *testing.T, e *Engine) (ids, due int) {
 		}
 		ids += len(step)
 	}
-	rows, err := e.store.Due(1<<62, 1<<20)
+	rows, err := e.store.Due(persist.Due{}, 1<<62, 1<<20)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,12 +18,12 @@ type Due struct {
 	Service conversation.ServiceID
 }
 
-// Due gives the next due rows up to now, at most limit: behind those of the last time, where
-// these were as many as could be, else from the first one on. So a long list is not gone over
-// again and again, with what is left of those followed in front.
-func (s *Store) Due(now conversation.Instant, limit int) ([]Due, error) {
-	from, to := s.due.from, dueKey(now+1, 0)
-	if s.due.from = nil; from == nil || bytes.Compare(from, to) > 0 { // the clock went back
+// Due gives the due rows behind one, up to now, at most limit; behind the zero Due, or one that
+// lies after now, from the first one on. So who follows a long list need not go over those
+// followed again and again, whose deletions are still in front.
+func (s *Store) Due(behind Due, now conversation.Instant, limit int) ([]Due, error) {
+	from, to := append(dueKey(behind.At, behind.Service), 0), dueKey(now+1, 0)
+	if behind == (Due{}) || bytes.Compare(from, to) > 0 { // the clock went back
 		from = []byte{dueTag}
 	}
 	iter, err := s.db.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: to})
@@ -38,9 +38,6 @@ func (s *Store) Due(now conversation.Instant, limit int) ([]Due, error) {
 			return nil, fmt.Errorf("due row at key %x: %d bytes", key, len(key))
 		}
 		due = append(due, Due{At: conversation.Instant(binary.BigEndian.Uint64(key[1:])), Service: serviceOf(key)})
-		if len(due) == limit {
-			s.due.from = append(bytes.Clone(key), 0)
-		}
 	}
 	if err := iter.Error(); err != nil {
 		return nil, fmt.Errorf("read the due rows: %w", err)
@@ -51,14 +48,13 @@ func (s *Store) Due(now conversation.Instant, limit int) ([]Due, error) {
 // AppendVisited adds what deletes a due row that was followed.
 func AppendVisited(rows []Row, d Due) []Row { return append(rows, Row{key: dueKey(d.At, d.Service)}) }
 
-// dueWalk is where Due and RenewDue go on. RenewDue writes the due rows anew when the folder was
-// last open with other timers: rows made then tell of other instants, or of none. From that
-// opening to the end of it the folder names no timers, which stands for none: so whatever comes
-// next, a crash and the timers of before included, begins again.
+// dueWalk is where RenewDue goes on, which writes the due rows anew when the folder was last open
+// with other timers: rows made then tell of other instants, or of none. From that opening to the
+// end of it the folder names no timers, which stands for none: so whatever comes next, a crash
+// and the timers of before included, begins again.
 type dueWalk struct {
-	from   []byte // of due rows; nil: the first
-	needed bool   // to renew
-	next   []byte // of service rows
+	needed bool
+	next   []byte // the next service row
 }
 
 func (s *Store) beginDue() error {

@@ -421,7 +421,7 @@ func (h *history) checkWalk() {
 func checkDueRows(t *testing.T, s *Store) {
 	t.Helper()
 	due := map[Due]bool{}
-	rows, err := s.Due(1<<62, 1<<20)
+	rows, err := s.Due(Due{}, 1<<62, 1<<20)
 	if err != nil {
 		t.Fatal(err)
 	}

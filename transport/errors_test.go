@@ -5,8 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"github.com/switchboard-cs/switchboard/engine"
 )
@@ -78,9 +82,22 @@ func TestDeadline(t *testing.T) {
 	}
 }
 
-// A request past the deadline is answered with a 503, and the connection serves on.
+// A request that is past its deadline, since the disk takes too long, is answered with a 503, and
+// the connection serves on.
 func TestPastTheDeadline(t *testing.T) {
-	w := open(t, Options{Deadline: time.Nanosecond})
+	leavesNothing(t)
+	var stalled atomic.Bool
+	goOn := make(chan struct{})
+	fs := errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if stalled.Load() && strings.HasSuffix(op.Path, ".log") && (op.Kind == errorfs.OpFileSync || op.Kind == errorfs.OpFileSyncData) {
+			<-goOn
+		}
+		return nil
+	}))
+	w := openOn(t, engine.Options{FS: fs, Dir: "data"}, Options{Deadline: time.Millisecond})
+	t.Cleanup(w.close)
+	t.Cleanup(func() { close(goOn) })
+	stalled.Store(true)
 	l := dial(t, w.addr)
 	l.send(t, startRequest("c", "")).read(t).want(t, 503, `.*OverloadedException"\}`).wantHeader(t, "Retry-After", "1")
 	l.send(t, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").read(t).want(t, 200, `alive`)

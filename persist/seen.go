@@ -26,7 +26,7 @@ type seen struct {
 // minSeenBytes is the least memory for it: a million bits.
 const minSeenBytes = 128 << 10
 
-// seenAtOpen is how many rows the walk passes before Open returns: some ten milliseconds. With
+// seenAtOpen is how many rows the walk passes before Open returns: five or six milliseconds. With
 // more it goes on beside the requests.
 const seenAtOpen = 1 << 15
 

@@ -61,14 +61,7 @@ func (c *call) setExpiration() error {
 }
 
 func (r *reader) expiration(x *engine.ServiceExpiration) error {
-	for {
-		name, err := r.member()
-		if err != nil {
-			return err
-		}
-		if name == nil {
-			break
-		}
+	err := r.members(func(name []byte) (err error) {
 		switch string(name) {
 		case "ttl":
 			x.TTL, err = r.seconds("ttl")
@@ -77,9 +70,10 @@ func (r *reader) expiration(x *engine.ServiceExpiration) error {
 		default:
 			err = r.ignore(name)
 		}
-		if err != nil {
-			return err
-		}
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	if x.TTL == 0 && x.ExpirationTime == 0 {
 		return r.fail("ttl", "mandatory where there is no expiration_time, and both are missing")

@@ -143,6 +143,20 @@ func (r *reader) member() ([]byte, error) {
 	return r.name, err
 }
 
+// members gives each member's name to read, which reads its value, to the end of the object. The
+// loops of composite starts stand by themselves, since a closure costs there.
+func (r *reader) members(read func(name []byte) error) error {
+	for {
+		name, err := r.member()
+		if name == nil {
+			return err
+		}
+		if err := read(name); err != nil {
+			return err
+		}
+	}
+}
+
 // compacted reads the value of the extension called r.name, without white space between its
 // tokens.
 func (r *reader) compacted() ([]byte, error) {

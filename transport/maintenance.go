@@ -64,11 +64,7 @@ func (c *call) parsePurge() (engine.Purge, error) {
 }
 
 func (r *reader) purge(p *purgeRequest) error {
-	for {
-		name, err := r.member()
-		if name == nil {
-			return err
-		}
+	return r.members(func(name []byte) (err error) {
 		switch string(name) {
 		case "limit":
 			p.limit, err = r.timestamp("limit")
@@ -77,10 +73,8 @@ func (r *reader) purge(p *purgeRequest) error {
 		default:
 			err = r.ignore(name)
 		}
-		if err != nil {
-			return err
-		}
-	}
+		return err
+	})
 }
 
 // complete takes what the body lacks from the query.

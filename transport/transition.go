@@ -28,14 +28,7 @@ func (r *reader) transition(t *engine.StateTransition) error {
 	begin := r.beginEvent()
 	var from, lasts, lastsTo conversation.ID // est_duration may stand beside to and in it
 	hasFrom, hasTo := false, false
-	for {
-		name, err := r.member()
-		if err != nil {
-			return err
-		}
-		if name == nil {
-			break
-		}
+	err := r.members(func(name []byte) (err error) {
 		switch string(name) {
 		case "from":
 			hasFrom, err = r.within("from", func(name []byte) error { return r.transitionFrom(name, &from) })
@@ -50,11 +43,11 @@ func (r *reader) transition(t *engine.StateTransition) error {
 		default:
 			err = r.commonMember(name)
 		}
-		if err != nil {
-			return err
-		}
-	}
+		return err
+	})
 	switch {
+	case err != nil:
+		return err
 	case !hasFrom:
 		return r.fail("from", "mandatory, and missing")
 	case !from.Set:
@@ -103,15 +96,7 @@ func (r *reader) within(part string, read func(name []byte) error) (present bool
 	}
 	r.part = part
 	defer func() { r.part = "" }()
-	for {
-		name, err := r.member()
-		if name == nil {
-			return true, err
-		}
-		if err := read(name); err != nil {
-			return true, err
-		}
-	}
+	return true, r.members(read)
 }
 
 func (r *reader) transitionFrom(name []byte, state *conversation.ID) (err error) {

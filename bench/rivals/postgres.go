@@ -112,8 +112,6 @@ type postgresConn struct {
 
 func (c *postgresConn) Close() error { return c.conn.Close(context.Background()) }
 
-func (c *postgresConn) outcomes() ([]outcome, error) { return c.last, nil }
-
 // Do sends all items at once, which makes them one transaction with one commit.
 func (c *postgresConn) Do(r *bench.Request) error {
 	ctx, cancel := context.WithTimeout(context.Background(), answerWithin)

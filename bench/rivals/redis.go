@@ -103,8 +103,6 @@ type redisConn struct {
 
 func (c *redisConn) Close() error { return c.conn.Close() }
 
-func (c *redisConn) outcomes() ([]outcome, error) { return c.last, nil }
-
 func (c *redisConn) Do(r *bench.Request) error {
 	c.args = append(c.args[:0], 1+len(r.Items), c.target.run+":last")
 	for i := range r.Items {

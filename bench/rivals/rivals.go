@@ -116,6 +116,13 @@ func All() []Rival {
 	}
 }
 
+func openNetHTTP(addr string) (bench.Target, error) {
+	if addr == "" {
+		return nil, fmt.Errorf("%s is %w: no address; serve it in a process of its own and set %s", NetHTTP, ErrAbsent, envNetHTTP)
+	}
+	return bench.NewHTTP(NetHTTP, addr), nil
+}
+
 func absent(name, env string) error {
 	return fmt.Errorf("%s is %w: no address; bench/rivals/up.sh starts a server and prints its %s", name, ErrAbsent, env)
 }

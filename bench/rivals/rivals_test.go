@@ -95,6 +95,9 @@ func open(t *testing.T, r Rival) bench.Target {
 	if errors.Is(err, ErrAbsent) {
 		t.Skipf("%v (%s)", err, started.said)
 	}
+	if r.Name == NetHTTP {
+		target = &netHTTP{settings.NetHTTP} // which keeps the answers
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

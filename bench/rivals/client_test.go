@@ -17,15 +17,9 @@ import (
 // maxReplyBytes is past the answer to as many items as a request may have.
 const maxReplyBytes = 1 << 20
 
-// netHTTP asks a straightforward server over HTTP.
+// netHTTP asks a straightforward server over HTTP, and keeps its answers: the bench's own client
+// looks at their status alone.
 type netHTTP struct{ addr string }
-
-func openNetHTTP(addr string) (bench.Target, error) {
-	if addr == "" {
-		return nil, fmt.Errorf("nethttp is %w: no address; serve it in a process of its own and set %s", ErrAbsent, envNetHTTP)
-	}
-	return &netHTTP{addr}, nil
-}
 
 func (*netHTTP) Name() string { return "nethttp" }
 func (*netHTTP) Close() error { return nil }
@@ -38,8 +32,6 @@ func (t *netHTTP) Dial(ctx context.Context) (bench.Conn, error) {
 	return &netHTTPConn{conn: conn, host: t.addr, in: bufio.NewReader(conn)}, nil
 }
 
-// netHTTPConn writes and reads HTTP/1.1 by hand: net/http's client takes more of the machine that
-// it shares with the server than the server's own part of HTTP does.
 type netHTTPConn struct {
 	conn net.Conn
 	host string
@@ -108,7 +100,10 @@ func (c *netHTTPConn) read() (status string, err error) {
 	return status, err
 }
 
-// outcomes reads the last answer, which under load only its status is looked at of.
+func (c *redisConn) outcomes() ([]outcome, error) { return c.last, nil }
+
+func (c *postgresConn) outcomes() ([]outcome, error) { return c.last, nil }
+
 func (c *netHTTPConn) outcomes() ([]outcome, error) {
 	var reply compositeReply
 	if err := json.Unmarshal(c.body, &reply); err != nil {

@@ -125,6 +125,11 @@ func (c *customer) do(m *Message) {
 		c.sleepy = true
 	case sweep:
 		c.sweep(m.due)
+	case writeOut:
+		if s := c.domain.Service(m.due.Service); s != nil {
+			s.Changed = true
+		}
+		c.writeRows([]persist.Row{})
 	}
 }
 
@@ -284,7 +289,7 @@ func (c *customer) writeRows(rows []persist.Row) {
 	}
 	for _, s := range c.domain.Services() { // behind those gone: one may have come back
 		if s.Changed {
-			rows = store.AppendRows(rows, c.domain.Owner, s, c.watermark)
+			rows = store.AppendRows(rows, c.unwritten, c.domain.Owner, s, c.watermark)
 		}
 	}
 	c.rows = store.WriteRows(c.unwritten, rows)

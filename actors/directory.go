@@ -46,10 +46,11 @@ type Directory struct {
 	moves    [shards]atomic.Uint64 // associations that moved a service, by its id
 	bytes    atomic.Int64          // what all awake customers are counted as
 	full     chan struct{}         // holds one when that is past AwakeBytes
-	step     sync.Mutex            // one step of the keeper at a time; guards hand, errand and followed
+	step     sync.Mutex            // one step of the keeper at a time; guards hand, errand, followed and emptied
 	hand     int                   // the shard where the sleeper goes on
 	errand   *Message              // what the keeper asks with
 	followed persist.Due           // the last due row of a full step
+	emptied  uint64                // the last segment emptied; 0 for a new round
 	stop     context.CancelFunc    // of the keeper
 	done     sync.WaitGroup
 }

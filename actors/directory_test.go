@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -208,5 +209,78 @@ func TestSleepersAreGone(t *testing.T) {
 	}
 	if tell(t, d, m, "7", 1); m.Outcome.ServiceCreated {
 		t.Error("a sleeping customer was not found")
+	}
+}
+
+// What few rows still lead into of the journal's old frames is written out and the frames go, while
+// everybody sleeps; who was left alone is found as before.
+func TestOldFramesAreEmptied(t *testing.T) {
+	d := opened(t, Options{})
+	d.stop() // the steps are taken here
+	d.done.Wait()
+	d.opts.AwakeBytes = 0
+	ctx, m := context.Background(), NewMessage()
+	sleep := func() {
+		for range 20 {
+			d.Sleep(ctx)
+		}
+		if err := d.writeAll(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if n, _ := d.Awake(); n > 0 {
+			t.Fatalf("%d customers are awake", n)
+		}
+	}
+	const customers = 2_000
+	notes := conversation.Details(nil).AppendExtension([]byte("notes"), fmt.Appendf(nil, `"%0400d"`, 1))
+	ids := map[string]conversation.ServiceID{}
+	for n := range customers {
+		e := composite(fmt.Sprint(n), 1)
+		e.Service.Details = notes
+		if err := errors.Join(d.Send(e.Service.Owner(""), m.Decide(e)), m.Await(ctx), m.Err); err != nil {
+			t.Fatal(err)
+		}
+		ids[e.Service.CustomerID] = m.Outcome.Service
+	}
+	sleep()
+	if segment, _, err := d.store.Sparse(0); segment != 0 || err != nil {
+		t.Fatalf("segment %d is sparse, and every row leads to the journal; %v", segment, err)
+	}
+	for customer, id := range ids {
+		if customer[len(customer)-1] == '7' {
+			continue
+		}
+		o := conversation.Owner{Key: customer}
+		if err := errors.Join(d.Send(o, m.Decide(&conversation.ServiceDeletion{Service: id})), m.Await(ctx), m.Err); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sleep()
+	segments := 0
+	for {
+		more, err := d.Empty(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !more {
+			break
+		}
+		segments++
+	}
+	if segment, _, err := d.store.Sparse(0); segments == 0 || segment != 0 || err != nil {
+		t.Errorf("%d segments were emptied, segment %d is still sparse; %v", segments, segment, err)
+	}
+	sleep()
+	for customer, id := range ids {
+		if customer[len(customer)-1] != '7' {
+			continue
+		}
+		o := conversation.Owner{Key: customer}
+		if err := errors.Join(d.Send(o, m.Read(Read{Service: id})), m.Await(ctx), m.Err); err != nil {
+			t.Fatalf("customer %s: %v", customer, err)
+		}
+		if s := m.Services[0]; s.ID != id || s.Frame != 0 || !bytes.Equal(s.Details, notes) {
+			t.Fatalf("customer %s has %+v", customer, s)
+		}
 	}
 }

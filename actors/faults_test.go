@@ -44,7 +44,7 @@ func TestLoadFailsAfterFault(t *testing.T) {
 	d := open()
 	first := composite("alice", 0)
 	random := rand.New(rand.NewPCG(1, 1))
-	noise := make([]byte, 1_000) // so that her row stands in a blob file, which nobody else reads
+	noise := make([]byte, 40_000) // so that her row holds it, in a blob file, which nobody else reads
 	for i := range noise {
 		noise[i] = byte('a' + random.IntN(26))
 	}

@@ -26,19 +26,19 @@ const (
 
 // keep is the one goroutine that works by itself: it writes rows while the journal's tail is
 // long, lets customers sleep while they take too much memory, looks who has rows after a start,
-// and follows what is due, a step of each in turn.
+// follows what is due, and empties what is left of old frames, a step of each in turn.
 func (d *Directory) keep(ctx context.Context) {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	for {
-		due, looking := false, false
+		due, looking, emptying := false, false, false
 		select {
 		case <-ctx.Done():
 			return
 		case <-d.store.Pressure():
 		case <-d.full:
 		case <-tick.C:
-			due, looking = true, true
+			due, looking, emptying = true, true, true
 		}
 		for worked := true; worked && ctx.Err() == nil; {
 			worked = false
@@ -60,6 +60,12 @@ func (d *Directory) keep(ctx context.Context) {
 				followed, err := d.Sweep(ctx)
 				due = followed == sweepShare
 				worked = due || worked
+				d.complain(ctx, err)
+			}
+			if emptying {
+				more, err := d.Empty(ctx)
+				emptying = more
+				worked = more || worked
 				d.complain(ctx, err)
 			}
 		}
@@ -137,6 +143,22 @@ func (d *Directory) writeAll(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// Empty is one step: whose rows lead into the next segment of the journal that is mostly of no
+// use writes them out, and it returns when they are on disk and the segment is deleted. False when
+// there is no further one. One who cannot is passed over, with an error.
+func (d *Directory) Empty(ctx context.Context) (more bool, err error) {
+	d.step.Lock()
+	defer d.step.Unlock()
+	segment, holding, err := d.store.Sparse(d.emptied)
+	d.emptied = segment
+	for _, h := range holding {
+		if failed := d.ask(ctx, h.Owner, writeOut, persist.Due{Service: h.Service}); failed != nil {
+			err = errors.Join(err, fmt.Errorf("write out service %d: %w", h.Service, failed))
+		}
+	}
+	return segment != 0, errors.Join(err, d.store.Sync(ctx))
 }
 
 // Sleep is one step: it goes over some of the shards and sends to sleep who has not been used

@@ -23,7 +23,7 @@ type Message struct {
 	event conversation.Event
 	read  Read
 	task  task
-	due   persist.Due // of sweep
+	due   persist.Due // of sweep; of writeOut its service
 
 	// The answer, to be looked at after Await. Nobody may be told of it, a refusal included,
 	// before the records up to Watermark are on disk: else a power cut would take back what
@@ -58,8 +58,9 @@ const (
 	noTask task = iota
 	writeRows
 	fallAsleep
-	sweep // let happen what is due to a service, and write that down
-	hold  // stop the mailbox: the asker serves it from then on
+	sweep    // let happen what is due to a service, and write that down
+	writeOut // have the row of a service hold the service itself
+	hold     // stop the mailbox: the asker serves it from then on
 )
 
 // A message waits until its customer takes it up, or its sender has given up before that:

@@ -103,6 +103,13 @@ func (w *witness) live(t *testing.T, fs *vfs.MemFS, rng *rand.Rand, life int) *v
 		seed := rng.Uint64()
 		running.Go(func() { w.call(t, ctx, e, rand.New(rand.NewPCG(seed, uint64(caller))), caller, life) })
 	}
+	running.Go(func() { // the keeper itself does it once a second
+		for ctx.Err() == nil {
+			if _, err := e.directory.Empty(ctx); err != nil && ctx.Err() == nil {
+				t.Error(err)
+			}
+		}
+	})
 	w.await(1 + rng.IntN(400))
 	cut := vfs.CrashCloneCfg{UnsyncedDataPercent: rng.IntN(101), RNG: rand.New(rand.NewPCG(rng.Uint64(), 2))}
 	answered := w.known() // before the cut: each of these must be there

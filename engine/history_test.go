@@ -230,6 +230,9 @@ func (h *history) sweep() {
 	if followed > 0 {
 		h.m.count("swept")
 	}
+	if _, err := h.e.directory.Empty(h.ctx); err != nil {
+		h.fatal("empty: %v", err)
+	}
 }
 
 // rest waits until all sleep, where memory holds nobody.

@@ -132,7 +132,7 @@ func inRows(b *testing.B, customers int) *Store {
 			c.Apply(&records[i])
 		}
 		u, last := s.Append(nil, owner, records)
-		s.WriteRows(u, s.AppendRows(nil, owner, c.Services()[0], last))
+		s.WriteRows(u, s.AppendRows(nil, u, owner, c.Services()[0], last))
 	}
 	if err := s.Sync(b.Context()); err != nil {
 		b.Fatal(err)

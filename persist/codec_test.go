@@ -200,7 +200,7 @@ func TestRow(t *testing.T) {
 		want := randomService(r, owner, id)
 		value := encodeRow(want, last)
 		codecs[value[1]]++
-		got, gotLast, err := decodeRow(owner, id, value)
+		got, gotLast, err := new(Store).decodeRow(owner, id, value)
 		if err != nil || gotLast != last || !sameService(got, want) {
 			t.Fatalf("%+v\ncame back as %+v, up to record %d for %d, %v", want, got, gotLast, last, err)
 		}
@@ -208,11 +208,11 @@ func TestRow(t *testing.T) {
 			t.Fatalf("a service from its row: changed %v, written %v", got.Changed, got.Written)
 		}
 		for cut := range value {
-			if _, _, err := decodeRow(owner, id, value[:cut]); err == nil {
+			if _, _, err := new(Store).decodeRow(owner, id, value[:cut]); err == nil {
 				t.Fatalf("%x cut to %d of %d bytes passes", value, cut, len(value))
 			}
 		}
-		if _, _, err := decodeRow(owner, id-1, value); err == nil {
+		if _, _, err := new(Store).decodeRow(owner, id-1, value); err == nil {
 			t.Fatal("the row of another service passes")
 		}
 	}
@@ -228,7 +228,7 @@ func TestRowOwnsItsBytes(t *testing.T) {
 		owner := randomOwner(r)
 		want := randomService(r, owner, 1)
 		value := encodeRow(want, 1)
-		got, _, err := decodeRow(owner, 1, value)
+		got, _, err := new(Store).decodeRow(owner, 1, value)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -273,7 +273,7 @@ func TestClaimedLength(t *testing.T) {
 	if _, _, err := readFrame(append([]byte{formatVersion, 1, 1}, claim...), nil); err == nil {
 		t.Error("such a frame passes")
 	}
-	if _, _, err := decodeRow(conversation.Owner{}, 1, append([]byte{formatVersion, packedRow, 1}, claim...)); err == nil {
+	if _, _, err := new(Store).decodeRow(conversation.Owner{}, 1, append([]byte{formatVersion, packedRow, 1}, claim...)); err == nil {
 		t.Error("such a row passes")
 	}
 	runtime.ReadMemStats(&after)
@@ -359,11 +359,11 @@ func FuzzRow(f *testing.F) {
 			if len(value) > 3 && tooLarge(value[3:]) {
 				continue
 			}
-			s, last, err := decodeRow(owner, 1, value)
+			s, last, err := new(Store).decodeRow(owner, 1, value)
 			if err != nil || s.Updated < 0 { // the server's time is after the year 1
 				continue
 			}
-			again, gotLast, err := decodeRow(owner, 1, encodeRow(s, last))
+			again, gotLast, err := new(Store).decodeRow(owner, 1, encodeRow(s, last))
 			if err != nil || gotLast != last || !sameService(again, s) {
 				t.Fatalf("%+v\nis read again as %+v, %v", s, again, err)
 			}

@@ -1,8 +1,8 @@
 // Package persist keeps what was decided: a journal of frames, and rows derived from it, in
-// Pebble. journal.go has the way of a record to disk; tail.go how rows let the journal be cut;
-// recover.go how it is read back, and seen.go of whom there is nothing to read; scan.go walks
-// over everything, due.go over what is due. What follows is every byte that stands on disk;
-// golden files in testdata hold it.
+// Pebble. journal.go has the way of a record to disk; tail.go how rows let the journal be cut, and
+// segments.go which of its old frames are kept for rows that lead there; recover.go how it is read
+// back, and seen.go of whom there is nothing to read; scan.go walks over everything, due.go over
+// what is due. What follows is every byte that stands on disk; golden files in testdata hold it.
 //
 // In the tables, u8 is a byte, u16, u32 and u64 are fixed, big-endian unless marked le, uvarint
 // and varint are those of encoding/binary (varint is zigzag), and text is a uvarint length and
@@ -25,6 +25,7 @@
 //	0x01  first u64                  a frame; number of its first record
 //	0x02                             the mark
 //	0x03                             the timers
+//	0x04  segment u64                a segment of frames
 //	0x10  owner  phase u8  id u64    a service's row; phase 0 active, 1 completed
 //	0x20  id u64                     an index row
 //	0x30  due u64  id u64            a due row; due is an instant
@@ -35,12 +36,15 @@
 // # Values
 //
 //	frame  version u8 (1), last uvarint, reserved uvarint, groups as one s2 block
-//	row    version u8 (1), codec u8, last uvarint, body: plain (codec 0) or as one s2 block
-//	       (codec 1, from 256 bytes on)
+//	row    version u8 (1), codec u8, last uvarint, body: plain (codec 0), as one s2 block
+//	       (codec 1, from 256 bytes on), or a lead (codec 2, to a group of 256 bytes to 32 KiB)
+//	lead   frame uvarint: number of its first record; at uvarint: the byte of its unpacked groups
+//	       where the group begins; length of the group uvarint
 //	index  owner, as in keys; without a version, like them
 //	mark   version u8 (1), first uvarint, reserved uvarint
 //	due    empty
 //	timers version u8 (1), auto-complete uvarint, expiration uvarint: milliseconds, 0 is off
+//	seg't  version u8 (1), bytes of its frames' groups uvarint, those that rows lead to uvarint
 //
 //	group  length u32 le of what follows, owner, number of records uvarint, records
 //	body   number of records uvarint, records: the fewest that make the service again
@@ -102,10 +106,16 @@
 //   - A service row has a due row for the instant at which something happens to the service by
 //     itself, by what the row and the timers say, if anything does; they are one batch. There may
 //     be other due rows, which tell of nothing: a due row is a hint to ask the owner. The timers
-//     are the server's defaults for which that holds; they are deleted in the first frame after
+//     are the server's defaults for which that holds; they are deleted in the first batch after
 //     an opening with others, and written again with the last of the due rows of those.
-//   - Frames are deleted from the oldest on, with the mark, in the batch that holds the last
-//     row they wait for, or a later one.
+//   - The mark moves on in the batch that holds the last row that the frames before it wait for,
+//     or a later one. These are deleted then, but for those of segments into which rows lead.
+//   - A segment is the frames whose first records have numbers from 512 times its own on. Its bytes
+//     in use are those of the groups to which rows on disk lead, exactly: what a row changes of
+//     them is in its batch. In the batch after which nothing of a segment is in use or behind the
+//     mark, it is deleted with its frames.
+//   - A row leads to a group where the service's records, since it started, all stand there. Others
+//     may stand there too. It is written out, in place, as soon as there is another record.
 //   - A frame carries the reserved of the moment at which it is cut, and the mark that of its
 //     own. After a restart counters begin past the highest of them: an id is never given again
 //     once its record, or any that was appended after it was given, is on disk. Another may be,

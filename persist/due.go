@@ -123,7 +123,7 @@ func (s *Store) rowAt(iter *pebble.Iterator) (*conversation.Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("service row at key %x: %w", key, err)
 	}
-	svc, _, err := decodeRow(o, serviceOf(key), value)
+	svc, _, err := s.decodeRow(o, serviceOf(key), value)
 	if err != nil {
 		return nil, fmt.Errorf("service row at key %x: %w", key, err)
 	}

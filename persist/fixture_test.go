@@ -149,9 +149,20 @@ func (r *resident) start(t *testing.T, details conversation.Details) conversatio
 }
 
 func (r *resident) writeRows() {
-	if r.unwritten == nil {
-		return
+	if r.unwritten != nil {
+		r.handOver()
 	}
+}
+
+// writeOut has the row of a service hold the service itself.
+func (r *resident) writeOut(id conversation.ServiceID) {
+	if s := r.domain.Service(id); s != nil {
+		s.Changed = true
+	}
+	r.handOver()
+}
+
+func (r *resident) handOver() {
 	var rows []Row
 	for id, g := range r.domain.AllGone() {
 		if !g.HandedOver {
@@ -161,7 +172,7 @@ func (r *resident) writeRows() {
 	}
 	for _, s := range r.domain.Services() {
 		if s.Changed {
-			rows = r.store.AppendRows(rows, r.domain.Owner, s, r.watermark)
+			rows = r.store.AppendRows(rows, r.unwritten, r.domain.Owner, s, r.watermark)
 		}
 	}
 	r.rows = r.store.WriteRows(r.unwritten, rows)
@@ -191,7 +202,7 @@ func sameService(a, b *conversation.Service) bool {
 
 func plain(s *conversation.Service) *conversation.Service {
 	s = s.Clone()
-	s.Changed, s.Written, s.DueRow = false, false, 0
+	s.Changed, s.Stored = false, conversation.Stored{}
 	tidy := func(d *conversation.Details, end **conversation.End) {
 		if len(*d) == 0 {
 			*d = nil

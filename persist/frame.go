@@ -49,15 +49,20 @@ func readFrame(value, into []byte) (h frameHeader, groups []byte, err error) {
 	if r.err != nil {
 		return h, nil, r.err
 	}
-	n, err := s2.DecodedLen(r.b)
-	if err != nil || n > maxFrameRaw {
-		return h, nil, fmt.Errorf("unpacks to %d bytes, the bound is %d (%v)", n, maxFrameRaw, err)
+	groups, err = unpack(into, r.b, maxFrameRaw)
+	return h, groups, err
+}
+
+// unpack reads an s2 block of at most so many bytes, into the memory given where that is enough.
+func unpack(into, packed []byte, most int) ([]byte, error) {
+	n, err := s2.DecodedLen(packed)
+	if err != nil || n > most {
+		return nil, fmt.Errorf("unpacks to %d bytes, the bound is %d (%v)", n, most, err)
 	}
 	if cap(into) < n {
 		into = make([]byte, n)
 	}
-	groups, err = s2.Decode(into[:n], r.b)
-	return h, groups, err
+	return s2.Decode(into[:n], packed)
 }
 
 // appendGroup writes the records of one message: its length, then for its owner the records.
@@ -78,6 +83,7 @@ type group struct {
 	owner conversation.Owner
 	first uint64 // number of its first record
 	count uint64
+	bytes int // as it stands there
 	body  reader
 }
 
@@ -95,7 +101,7 @@ func readGroup(b []byte, first uint64) (g group, rest []byte, err error) {
 	if err != nil {
 		return g, nil, err
 	}
-	g = group{owner: owner, first: first, body: reader{b: body}}
+	g = group{owner: owner, first: first, bytes: 4 + int(n), body: reader{b: body}}
 	g.count = g.body.uvarint()
 	return g, b[4+n:], g.body.err
 }

@@ -3,6 +3,7 @@ package persist
 import (
 	"bytes"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -151,7 +152,7 @@ func TestGoldenRows(t *testing.T) {
 	} {
 		now := encodeRow(test.service, 1007)
 		b := golden(t, test.file, test.what+", up to record 1007", now)
-		got, last, err := decodeRow(goldenOwner, test.service.ID, b)
+		got, last, err := new(Store).decodeRow(goldenOwner, test.service.ID, b)
 		if err != nil || last != 1007 || !sameService(got, test.service) {
 			t.Errorf("%s reads as %+v, up to record %d, %v", test.file, got, last, err)
 		}
@@ -164,8 +165,20 @@ func TestGoldenRows(t *testing.T) {
 	}
 }
 
-// An old index row, an old mark and old timers stay readable and are written so today.
-func TestGoldenIndexMarkAndTimers(t *testing.T) {
+// Old rows that lead to a group, index rows, marks, timers and segments stay readable and are
+// written so today.
+func TestGoldenSmallValues(t *testing.T) {
+	ref := groupRef{frame: 1000, at: 4096, bytes: 2345}
+	lead := golden(t, "row_lead.hex", "the row of a service that leads to 2345 bytes from byte 4096 of the frame of record 1000, up to record 1007", encodeLead(ref, 1007))
+	r := reader{b: lead}
+	codec, last, err := r.rowHeader()
+	if got, failed := r.lead(); errors.Join(err, failed) != nil || codec != leadRow || last != 1007 || got != ref || !bytes.Equal(lead, encodeLead(ref, 1007)) {
+		t.Errorf("the row reads as codec %d, %+v, up to record %d, %v", codec, got, last, errors.Join(err, failed))
+	}
+	seg := segment{raw: 400_000, used: 100_000}
+	if got, err := decodeSegment(golden(t, "segment.hex", "a segment of 400,000 bytes, 100,000 of them in use", encodeSegment(seg))); err != nil || got != seg {
+		t.Errorf("the segment reads as %+v, %v", got, err)
+	}
 	for _, test := range []struct {
 		file string
 		want conversation.Owner
@@ -205,6 +218,7 @@ func TestGoldenKeys(t *testing.T) {
 		{"index 2^53-1", indexKey(maxServiceID)},
 		{"due 4096", dueKey(goldenAt, 4096)},
 		{"timers", timersKey},
+		{"segment 7", segmentKey(7)},
 	} {
 		n := split(k.key)
 		fmt.Fprintf(&text, "%-34s%x|%x\n", k.name, k.key[:n], k.key[n:])

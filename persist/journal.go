@@ -12,30 +12,49 @@ import (
 
 const (
 	// frameBytes is the size in bytes, before packing, at which a frame takes no further
-	// group: four hundred bodies of the page's example. More packs no better, and a customer
-	// that is read back from the tail unpacks a whole frame.
-	frameBytes = 1 << 20
-	// rowBytes is the same for the rows that ride along.
-	rowBytes = 1 << 20
-	// gatherStep is how long the committer steps back at a time before it cuts a frame that
-	// is small beside the last one, gatherMost how long in all, and gatherFrom the messages of
-	// a frame from which it does so: with fewer callers, waiting costs more than a sync.
+	// group: a dozen bodies of the page's example. A customer that is read back unpacks a whole
+	// frame, 15 µs; 1 MiB would pack by a tenth better.
+	frameBytes = 32 << 10
+	// commitBytes is the same for the frames of one group commit, and rowBytes for the rows that
+	// ride along: more would only hold up the answers in it.
+	commitBytes = 1 << 20
+	rowBytes    = 1 << 20
+	// gatherStep is how long the committer steps back at a time before it takes a group commit
+	// that is small beside the last one, gatherMost how long in all, and gatherFrom the messages
+	// of one from which it does so: with fewer callers, waiting costs more than a sync.
 	gatherStep = 50 * time.Microsecond
 	gatherMost = 3 * time.Millisecond
 	gatherFrom = 8
-	// spareFrames are kept with their buffers: one open, one in sync, one between.
-	spareFrames = 3
+	// spareCommits are kept with their buffers: one open, one in sync, one between.
+	spareCommits = 3
 )
 
-// frame is one group commit: records of however many customers, and rows of earlier ones.
-type frame struct {
-	ordinal     uint64 // frames in the order in which they are opened
+// groupCommit is what goes to disk in one batch with one sync: frames with the records of
+// however many customers, and rows of earlier ones.
+type groupCommit struct {
+	ordinal     uint64 // group commits in the order in which they are opened
 	first, last uint64 // numbers of its records; last is first-1 while it has none
 	messages    int    // groups of records
-	groups      []byte
+	frames      []openFrame
+	groups      []byte // of all its frames
 	rows        []Row
 	rowBytes    int
 	synced      chan struct{} // closed once it is on disk
+}
+
+// openFrame is where a frame begins: its first record, and the byte of the commit's groups.
+type openFrame struct {
+	first uint64
+	at    int
+}
+
+// frame gives the i-th frame: the number of its last record, and its groups.
+func (g *groupCommit) frame(i int) (last uint64, groups []byte) {
+	last, end := g.last, len(g.groups)
+	if i+1 < len(g.frames) {
+		last, end = g.frames[i+1].first-1, g.frames[i+1].at
+	}
+	return last, g.groups[g.frames[i].at:end]
 }
 
 // Append puts the records of one message into the journal and gives back the number of the
@@ -44,9 +63,9 @@ type frame struct {
 // Unwritten, or nil; the one that comes back replaces it.
 func (s *Store) Append(u *Unwritten, o conversation.Owner, records []conversation.Record) (*Unwritten, uint64) {
 	s.mu.Lock()
-	f := s.frameForRecords()
-	u = s.appendTo(f, u, o, records)
-	last := f.last
+	g := s.openForRecords()
+	u = s.appendTo(g, u, o, records)
+	last := g.last
 	s.mu.Unlock()
 	s.signal()
 	return u, last
@@ -63,81 +82,84 @@ type Side struct {
 // both are there, or none. It puts the new Unwritten into both.
 func (s *Store) AppendBoth(a, b *Side) (last uint64) {
 	s.mu.Lock()
-	f := s.frameForRecords()
-	a.Unwritten = s.appendTo(f, a.Unwritten, a.Owner, a.Records)
-	b.Unwritten = s.appendTo(f, b.Unwritten, b.Owner, b.Records)
-	last = f.last
+	g := s.openForRecords()
+	a.Unwritten = s.appendTo(g, a.Unwritten, a.Owner, a.Records)
+	b.Unwritten = s.appendTo(g, b.Unwritten, b.Owner, b.Records)
+	last = g.last
 	s.mu.Unlock()
 	s.signal()
 	return last
 }
 
-// appendTo adds a group to f; s.mu is held.
-func (s *Store) appendTo(f *frame, u *Unwritten, o conversation.Owner, records []conversation.Record) *Unwritten {
-	first := s.next
-	at := len(f.groups)
-	f.messages++
-	f.groups = appendGroup(f.groups, o, records)
+// appendTo adds a group to g; s.mu is held.
+func (s *Store) appendTo(g *groupCommit, u *Unwritten, o conversation.Owner, records []conversation.Record) *Unwritten {
+	first, at := s.next, len(g.groups)
+	if n := len(g.frames); n == 0 || at-g.frames[n-1].at >= frameBytes {
+		g.frames = append(g.frames, openFrame{first, at})
+	}
+	frame := g.frames[len(g.frames)-1]
+	g.messages++
+	g.groups = appendGroup(g.groups, o, records)
 	s.next += uint64(len(records))
-	f.last = s.next - 1
+	g.last = s.next - 1
 	for i := range records {
 		if records[i].Kind == conversation.ServiceStarted {
 			s.owners[records[i].Service] = ownerAt{owner: o, number: first + uint64(i)}
 		}
 	}
-	return s.tail.note(u, o, groupRef{frame: f.first, first: first, at: at})
+	return s.tail.note(u, o, groupRef{frame: frame.first, first: first, at: at - frame.at, bytes: len(g.groups) - at})
 }
 
-// frameForRecords is the open frame, or a new one where that is large enough; s.mu is held.
-func (s *Store) frameForRecords() *frame {
-	f := s.openFrame()
-	if len(f.groups) >= frameBytes {
-		f = s.addFrame()
+// openForRecords is the open group commit, or a new one where that is large enough; s.mu is held.
+func (s *Store) openForRecords() *groupCommit {
+	g := s.openCommit()
+	if len(g.groups) >= commitBytes {
+		g = s.addCommit()
 	}
-	return f
+	return g
 }
 
 // WriteRows hands over rows that hold everything their owner's records say up to now: what
-// u stood for is done. They go to disk with the open frame or a later one, never before the
-// records they come from. The ordinal that comes back is what RowsWritten takes.
+// u stood for is done. They go to disk with the open group commit or a later one, never before
+// the records they come from. The ordinal that comes back is what RowsWritten takes.
 func (s *Store) WriteRows(u *Unwritten, rows []Row) (ordinal uint64) {
 	s.mu.Lock()
-	f := s.openFrame()
-	if f.rowBytes >= rowBytes {
-		f = s.addFrame()
+	g := s.openCommit()
+	if g.rowBytes >= rowBytes {
+		g = s.addCommit()
 	}
-	f.rows = append(f.rows, rows...)
+	g.rows = append(g.rows, rows...)
 	for i := range rows {
-		f.rowBytes += len(rows[i].key) + len(rows[i].value)
+		g.rowBytes += len(rows[i].key) + len(rows[i].value)
 	}
 	s.tail.handOver(u)
-	ordinal = f.ordinal
+	ordinal = g.ordinal
 	s.mu.Unlock()
 	s.signal()
 	return ordinal
 }
 
-// RowsWritten tells whether the rows that WriteRows put into the frame of that ordinal are
-// on disk.
+// RowsWritten tells whether the rows that WriteRows put into the group commit of that ordinal
+// are on disk.
 func (s *Store) RowsWritten(ordinal uint64) bool { return s.written.Load() >= ordinal }
 
-// openFrame is the frame that takes what comes; s.mu is held.
-func (s *Store) openFrame() *frame {
+// openCommit is the group commit that takes what comes; s.mu is held.
+func (s *Store) openCommit() *groupCommit {
 	if n := len(s.open); n > 0 {
 		return s.open[n-1]
 	}
-	return s.addFrame()
+	return s.addCommit()
 }
 
-func (s *Store) addFrame() *frame {
-	f := &frame{}
+func (s *Store) addCommit() *groupCommit {
+	g := &groupCommit{}
 	if n := len(s.spare); n > 0 {
-		f, s.spare = s.spare[n-1], s.spare[:n-1]
+		g, s.spare = s.spare[n-1], s.spare[:n-1]
 	}
 	s.ordinal++
-	f.ordinal, f.first, f.last, f.synced = s.ordinal, s.next, s.next-1, make(chan struct{})
-	s.open = append(s.open, f)
-	return f
+	g.ordinal, g.first, g.last, g.synced = s.ordinal, s.next, s.next-1, make(chan struct{})
+	s.open = append(s.open, g)
+	return g
 }
 
 func (s *Store) signal() {
@@ -153,16 +175,16 @@ func (s *Store) Wait(ctx context.Context, number uint64) error {
 	if synced() {
 		return nil
 	}
-	return wait(ctx, s.syncedWith(synced, func(f *frame) bool { return f.last >= number }))
+	return wait(ctx, s.syncedWith(synced, func(g *groupCommit) bool { return g.last >= number }))
 }
 
-// WaitRows does the same for the rows in the frame of that ordinal.
+// WaitRows does the same for the rows in the group commit of that ordinal.
 func (s *Store) WaitRows(ctx context.Context, ordinal uint64) error {
 	synced := func() bool { return s.RowsWritten(ordinal) }
 	if synced() {
 		return nil
 	}
-	return wait(ctx, s.syncedWith(synced, func(f *frame) bool { return f.ordinal >= ordinal }))
+	return wait(ctx, s.syncedWith(synced, func(g *groupCommit) bool { return g.ordinal >= ordinal }))
 }
 
 // Sync returns once everything handed over before the call is on disk.
@@ -185,28 +207,28 @@ func wait(ctx context.Context, synced <-chan struct{}) error {
 	}
 }
 
-// syncedWith is closed with the first frame of which has is true; nil when synced, asked under
-// the lock, says that it is on disk already.
-func (s *Store) syncedWith(synced func() bool, has func(*frame) bool) <-chan struct{} {
+// syncedWith is closed with the first group commit of which has is true; nil when synced, asked
+// under the lock, says that it is on disk already.
+func (s *Store) syncedWith(synced func() bool, has func(*groupCommit) bool) <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if synced() {
 		return nil
 	}
-	if f := s.cutting; f != nil && has(f) {
-		return f.synced
+	if g := s.committing; g != nil && has(g) {
+		return g.synced
 	}
-	for _, f := range s.open {
-		if has(f) {
-			return f.synced
+	for _, g := range s.open {
+		if has(g) {
+			return g.synced
 		}
 	}
 	return nil
 }
 
-// commitFrames is the goroutine that writes: one frame, one batch, one sync, and then the
+// commitGroups is the goroutine that writes: one group commit, one batch, one sync, and then the
 // next, which has grown in the meantime.
-func (s *Store) commitFrames() {
+func (s *Store) commitGroups() {
 	defer s.done.Done()
 	defer func() {
 		if r := recover(); r != nil { // Pebble panics when its log cannot be written
@@ -232,19 +254,22 @@ func (s *Store) commitFrames() {
 	}
 }
 
-// committer is what the committing goroutine reuses from frame to frame.
+// committer is what the committing goroutine reuses from one to the next.
 type committer struct {
 	store *Store
 	batch *pebble.Batch
-	value []byte
 
-	lastSync     time.Duration // of the last frame
+	// Reused.
+	value   []byte
+	written []tailFrame
+
+	lastSync     time.Duration // of the last group commit
 	lastMessages int
 }
 
-// gather lets a frame grow that has less than seven eighths of the messages of the last one:
-// those whom the last sync released are about to come back, and a sync costs the same for one
-// as for a hundred. Without it large and small frames alternate. It takes about as long as the
+// gather lets a group commit grow that has less than seven eighths of the messages of the last
+// one: those whom the last sync released are about to come back, and a sync costs the same for
+// one as for a hundred. Without it large and small ones alternate. It takes about as long as the
 // last sync did at the most, and never long beside what a caller would notice.
 func (c *committer) gather() {
 	if c.lastMessages < gatherFrom {
@@ -265,7 +290,7 @@ func (c *committer) gather() {
 	}
 }
 
-// commit cuts the oldest frame and puts it on disk; false when there is none.
+// commit puts the oldest group commit on disk; false when there is none.
 func (c *committer) commit() bool {
 	s := c.store
 	s.mu.Lock()
@@ -273,40 +298,41 @@ func (c *committer) commit() bool {
 		s.mu.Unlock()
 		return false
 	}
-	f := s.open[0]
+	g := s.open[0]
 	s.open = append(s.open[:0], s.open[1:]...)
-	s.cutting = f
-	s.tail.inLastFrame, s.tail.noted = s.tail.noted, 0
+	s.committing = g
+	s.tail.inLastCommit, s.tail.noted = s.tail.noted, 0
 	reserved := s.reserved.Load()
-	var cut truncation
-	if len(s.open) == 0 { // else rows in a later frame may be what the tail no longer waits for
-		cut = s.tail.truncation(f)
+	from, to := s.tail.from, s.tail.from
+	if len(s.open) == 0 { // else rows in a later one may be what the tail no longer waits for
+		to = s.tail.next(g)
 	}
 	s.mu.Unlock()
 
 	c.batch.Reset()
-	packed := 0
-	if f.last >= f.first {
-		c.value = appendFrame(c.value[:0], frameHeader{last: f.last, reserved: reserved}, f.groups)
-		packed = len(c.value)
+	c.written = c.written[:0]
+	for i, f := range g.frames {
+		last, groups := g.frame(i)
+		c.value = appendFrame(c.value[:0], frameHeader{last: last, reserved: reserved}, groups)
 		c.must(c.batch.Set(frameKey(f.first), c.value, nil))
+		c.written = append(c.written, tailFrame{first: f.first, last: last, bytes: frameWeight(f.first, last, len(c.value))})
 	}
-	for i := range f.rows {
-		if r := &f.rows[i]; r.value == nil {
+	for i := range g.rows {
+		if r := &g.rows[i]; r.value == nil {
 			c.must(c.batch.Delete(r.key, nil))
 		} else {
 			c.must(c.batch.Set(r.key, r.value, nil))
 		}
 	}
-	if cut.to > cut.from {
-		c.must(c.batch.DeleteRange(frameKey(cut.from), frameKey(cut.to), nil))
-		c.must(c.batch.Set(markKey, encodeMark(mark{first: cut.to, reserved: reserved}), nil))
+	if to > from {
+		c.must(c.batch.Set(markKey, encodeMark(mark{first: to, reserved: reserved}), nil))
 	}
+	c.must(s.segments.commit(c.batch, g, from, to))
 	began := time.Now()
 	c.must(c.batch.Commit(pebble.Sync))
-	c.lastSync, c.lastMessages = time.Since(began), f.messages
+	c.lastSync, c.lastMessages = time.Since(began), g.messages
 	s.space.used(len(c.batch.Repr()))
-	s.settle(f, packed, cut)
+	s.settle(g, c.written, to)
 	return true
 }
 
@@ -317,27 +343,25 @@ func (c *committer) must(err error) {
 	}
 }
 
-// settle tells everybody that f is on disk.
-func (s *Store) settle(f *frame, packed int, cut truncation) {
+// settle tells everybody that g is on disk.
+func (s *Store) settle(g *groupCommit, written []tailFrame, mark uint64) {
 	s.mu.Lock()
-	if f.last >= f.first {
-		s.tail.add(tailFrame{first: f.first, last: f.last, bytes: frameWeight(f.first, f.last, packed)})
-		s.synced.Store(f.last)
-	}
-	s.written.Store(f.ordinal)
-	s.tail.truncate(cut)
+	s.tail.add(written...)
+	s.synced.Store(g.last)
+	s.written.Store(g.ordinal)
+	s.tail.truncate(mark)
 	s.full.Store(s.tail.bytes >= s.opts.TailBytes)
-	for i := range f.rows {
-		if r := &f.rows[i]; r.index != 0 && s.owners[r.index].number <= r.last {
+	for i := range g.rows {
+		if r := &g.rows[i]; r.index != 0 && s.owners[r.index].number <= r.last {
 			delete(s.owners, r.index)
 		}
 	}
-	s.cutting = nil
-	synced := f.synced
-	if len(s.spare) < spareFrames && cap(f.groups) <= 2*frameBytes {
-		clear(f.rows)
-		*f = frame{groups: f.groups[:0], rows: f.rows[:0]}
-		s.spare = append(s.spare, f)
+	s.committing = nil
+	synced := g.synced
+	if len(s.spare) < spareCommits && cap(g.groups) <= 2*commitBytes {
+		clear(g.rows)
+		*g = groupCommit{frames: g.frames[:0], groups: g.groups[:0], rows: g.rows[:0]}
+		s.spare = append(s.spare, g)
 	}
 	s.tail.wake(s.opts.TailBytes)
 	s.mu.Unlock()

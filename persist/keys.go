@@ -15,6 +15,7 @@ const (
 	frameTag    = 0x01
 	markTag     = 0x02
 	timersTag   = 0x03
+	segmentTag  = 0x04
 	customerTag = 0x10
 	indexTag    = 0x20
 	dueTag      = 0x30
@@ -41,6 +42,10 @@ const (
 
 func frameKey(first uint64) []byte {
 	return binary.BigEndian.AppendUint64([]byte{frameTag}, first)
+}
+
+func segmentKey(n uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte{segmentTag}, n)
 }
 
 func indexKey(id conversation.ServiceID) []byte {

@@ -72,7 +72,7 @@ func TestComparer(t *testing.T) {
 func TestComparerOfOtherKeys(t *testing.T) {
 	c := comparer()
 	keys := [][]byte{
-		frameKey(0), frameKey(1), frameKey(1 << 40), frameKey(1<<64 - 1), markKey, timersKey,
+		frameKey(0), frameKey(1), frameKey(1 << 40), frameKey(1<<64 - 1), markKey, timersKey, segmentKey(0), segmentKey(1 << 50),
 		serviceKey(conversation.Owner{}, activePhase, 1), serviceKey(conversation.Owner{Key: "\xff"}, completedPhase, maxServiceID),
 		indexKey(1), indexKey(maxServiceID), dueKey(1, 2), dueKey(goldenAt, 1),
 	}

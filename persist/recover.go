@@ -20,10 +20,13 @@ func (s *Store) recover() error {
 	if err := s.beginDue(); err != nil {
 		return err
 	}
-	s.next = m.first
+	if err := s.segments.load(s.db, m.first); err != nil {
+		return err
+	}
+	s.next, s.tail.from = m.first, m.first
 	s.tail.pressure = make(chan struct{}, 1)
 	s.tail.recovered = make(map[conversation.Owner]*Unwritten)
-	iter, err := s.db.NewIter(&pebble.IterOptions{LowerBound: frameKey(0), UpperBound: markKey})
+	iter, err := s.db.NewIter(&pebble.IterOptions{LowerBound: frameKey(m.first), UpperBound: markKey})
 	if err != nil {
 		return err
 	}
@@ -44,7 +47,7 @@ func (s *Store) recover() error {
 		}
 		raw = groups[:0]
 		if err := eachGroup(first, h, groups, func(g *group, at int) error {
-			return s.recoverGroup(g, groupRef{frame: first, first: g.first, at: at})
+			return s.recoverGroup(g, groupRef{frame: first, first: g.first, at: at, bytes: g.bytes})
 		}); err != nil {
 			return fmt.Errorf("frame of record %d: %w", first, err)
 		}
@@ -61,7 +64,7 @@ func (s *Store) recover() error {
 	s.full.Store(s.tail.bytes >= s.opts.TailBytes)
 	s.tail.wake(s.opts.TailBytes)
 	if s.due.needed {
-		s.WriteRows(nil, []Row{{key: timersKey}}) // in the first frame, before any row of the new timers
+		s.WriteRows(nil, []Row{{key: timersKey}}) // in the first batch, before any row of the new timers
 	}
 	return nil
 }
@@ -169,15 +172,15 @@ type replay struct {
 
 // group applies a group. last is the number of its last record.
 func (p *replay) group(ref groupRef) (last uint64, err error) {
-	groups, err := p.store.frames.get(p.store.db, ref.frame)
-	if err != nil {
-		return 0, err
-	}
-	g, _, err := readGroup(groups[ref.at:], ref.first)
-	if err != nil {
-		return 0, err
-	}
-	return g.first + g.count - 1, g.eachRecord(p.record)
+	err = p.store.frames.use(p.store.db, ref.frame, func(groups []byte) error {
+		g, _, err := readGroup(groups[ref.at:], ref.first)
+		if err != nil {
+			return err
+		}
+		last = g.first + g.count - 1
+		return g.eachRecord(p.record)
+	})
+	return last, err
 }
 
 func (p *replay) record(number uint64, r *conversation.Record) error {

@@ -153,7 +153,7 @@ func TestOldestKeepsUp(t *testing.T) {
 	}
 	mustSync(t, s)
 	s.mu.Lock()
-	want := s.tail.inLastFrame + rowShare
+	want := s.tail.inLastCommit + rowShare
 	s.mu.Unlock()
 	if got := s.Oldest(); len(got) != min(want, 1000) || got[0].Key != "0" || want <= rowShare {
 		t.Errorf("%d are named, the first is %v; it should be %d", len(got), got[0], want)

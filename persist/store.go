@@ -32,7 +32,9 @@ type Options struct {
 	Fatal func(error)
 	Logf  func(format string, args ...any)
 
-	lookAtOpen int // for tests: rows, in place of seenAtOpen
+	// For tests.
+	lookAtOpen int    // rows, in place of seenAtOpen
+	inSegment  uint64 // records, in place of segmentRecords; always the same in one folder
 }
 
 // Store is one open data folder. Its methods may be called by many goroutines. Only its own
@@ -43,27 +45,29 @@ type Store struct {
 	lock   *pebble.Lock
 	cache  *pebble.Cache
 	space  space
-	frames frameCache // of the tail that was there at opening
+	frames frameCache
+
+	segments segments
 
 	reserved atomic.Uint64 // changed under mu; ids up to here may be handed out
 	counters [partitions]atomic.Uint64
 	synced   atomic.Uint64 // every record up to here is on disk
-	written  atomic.Uint64 // the rows of every frame up to this ordinal are on disk
+	written  atomic.Uint64 // the rows of every group commit up to this ordinal are on disk
 	full     atomic.Bool   // the tail has reached its bound
 
-	mu      sync.Mutex // guards what follows
-	next    uint64     // number of the next record
-	ordinal uint64     // of the last frame opened
-	cutting *frame     // being written now
-	open    []*frame   // not yet cut; the last one takes records and rows
-	spare   []*frame
-	tail    tail
-	owners  map[conversation.ServiceID]ownerAt // of services without an index row on disk that says the same
+	mu         sync.Mutex     // guards what follows
+	next       uint64         // number of the next record
+	ordinal    uint64         // of the last group commit opened
+	committing *groupCommit   // being written now
+	open       []*groupCommit // not yet; the last one takes records and rows
+	spare      []*groupCommit
+	tail       tail
+	owners     map[conversation.ServiceID]ownerAt // of services without an index row on disk that says the same
 
 	seen seen
 	due  dueWalk // one at a time, by whoever keeps
 
-	work   chan struct{} // holds one when there may be a frame to cut
+	work   chan struct{} // holds one when there may be a group to commit
 	closed chan struct{}
 	done   sync.WaitGroup
 }
@@ -96,13 +100,14 @@ func Open(o Options) (*Store, error) {
 		cache:  pebble.NewCache(o.CacheBytes),
 	}
 	s.space.store = s
+	s.segments.records = cmp.Or(o.inSegment, segmentRecords)
 	if err := s.openDB(); err != nil {
 		s.cache.Unref()
 		return nil, errors.Join(err, lock.Close())
 	}
 	s.space.look()
 	s.done.Add(1)
-	go s.commitFrames()
+	go s.commitGroups()
 	return s, nil
 }
 

@@ -208,15 +208,25 @@ func TestEndedStaysEnded(t *testing.T) {
 // appended. All of it up to what was waited for is there, no group is there by half, and
 // nothing is there behind a gap.
 func TestAnyShareOfRows(t *testing.T) {
-	random := newRandom(t)
-	for range 12 {
+	random, emptied := newRandom(t), 0
+	for n := 0; n < 12 || emptied < 3 && n < 200; n++ {
 		h := &history{t: t, random: random, fs: vfs.NewCrashableMem(), model: make(model), residents: make(map[conversation.Owner]*resident)}
-		h.store = openStore(t, testOptions(h.fs))
-		for range 150 {
+		h.store = openStore(t, h.options())
+		for range 300 {
 			h.step()
 		}
 		closeStore(t, h.store)
+		emptied += h.emptied
 	}
+	if emptied < 3 {
+		t.Errorf("only %d rows were written out to empty a segment", emptied)
+	}
+}
+
+func (h *history) options() Options {
+	o := testOptions(h.fs)
+	o.inSegment = 4
+	return o
 }
 
 type history struct {
@@ -228,6 +238,7 @@ type history struct {
 	waited    uint64 // every record up to here must be there
 	model     model
 	residents map[conversation.Owner]*resident
+	emptied   int // services written out
 }
 
 // appended is a message's records and the number of the last.
@@ -280,12 +291,15 @@ func (h *history) step() {
 	if _, err := h.store.Look(h.random.IntN(3)); err != nil {
 		h.t.Fatal(err)
 	}
-	switch n := h.random.IntN(46); {
-	case n >= 42:
+	switch n := h.random.IntN(49); {
+	case n >= 45:
 		h.move(r)
 	case n < 24:
 		if records := r.decide(h.t, h.event(r)); len(records) > 0 {
 			h.keep(appended{sides: []Side{{Owner: o, Records: records}}, last: r.watermark})
+		}
+		if h.random.IntN(3) == 0 { // so that rows lead to groups
+			r.writeRows()
 		}
 	case n < 30:
 		r.writeRows()
@@ -306,6 +320,8 @@ func (h *history) step() {
 		}
 	case n < 41:
 		h.crash()
+	case n < 44:
+		h.empty()
 	default:
 		closeStore(h.t, h.store)
 		h.reopen()
@@ -314,7 +330,7 @@ func (h *history) step() {
 
 func (h *history) event(r *resident) conversation.Event {
 	o := r.domain.Owner
-	service := conversation.ServiceStart{CustomerID: o.Key, Type: conversation.Integer(int64(h.random.IntN(3))), Details: randomDetails(h.random)}
+	service := conversation.ServiceStart{CustomerID: o.Key, Type: conversation.Integer(int64(h.random.IntN(3))), Details: noise(h.random, h.random.IntN(600))}
 	if o.Anonymous {
 		service.CustomerID, service.ContactKey = "", o.Key
 	}
@@ -354,6 +370,23 @@ func (h *history) loadAgain(r *resident) {
 	}
 }
 
+// empty has the rows written out that lead into the first sparse segment: then it is gone.
+func (h *history) empty() {
+	segment, holding, err := h.store.Sparse(0)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for _, held := range holding {
+		h.awake(held.Owner).writeOut(held.Service)
+	}
+	syncAll(h.t, h.store)
+	if again, _, err := h.store.Sparse(0); segment != 0 && again == segment || err != nil {
+		h.t.Fatalf("segment %d is still there, %v", segment-1, err)
+	}
+	h.emptied += len(holding)
+	checkSegments(h.t, h.store)
+}
+
 // crash leaves what was synced and a share of what was not.
 func (h *history) crash() {
 	clone := h.fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 50 * h.random.IntN(2), RNG: h.random})
@@ -364,7 +397,7 @@ func (h *history) crash() {
 
 // reopen finds how far the journal goes, and compares with the history up to there.
 func (h *history) reopen() {
-	o := testOptions(h.fs)
+	o := h.options()
 	o.lookAtOpen = 1 // the rest is looked at while it goes on
 	h.store = openStore(h.t, o)
 	there := h.store.next - 1
@@ -383,6 +416,7 @@ func (h *history) reopen() {
 	h.appended = h.appended[:n]
 	h.checkWalk()
 	checkDueRows(h.t, h.store)
+	checkSegments(h.t, h.store)
 	h.residents = h.model.check(h.t, h.store)
 }
 

@@ -12,13 +12,14 @@ import (
 // frames are in order without a gap, and so are the owners that wait for their rows, by
 // their first record. Guarded by Store.mu.
 type tail struct {
+	from   uint64 // the mark: number of its first record
 	frames []tailFrame
 	bytes  int64 // of frames, as frameWeight counts them
 
 	head, last *Unwritten // a list, oldest first; those handed over leave it at the head
-	noted      int        // owners that joined it since the last frame was cut
+	noted      int        // owners that joined it since the last group commit was taken
 
-	inLastFrame int // owners that joined it before that, since the frame before
+	inLastCommit int // owners that joined it before that, since the one before
 
 	recovered map[conversation.Owner]*Unwritten // owners that have not been woken since the start
 	room      chan struct{}                     // closed when the tail is below its bound again; nil when nobody waits
@@ -46,6 +47,7 @@ type groupRef struct {
 	frame uint64 // the frame's first record
 	first uint64 // the group's first record
 	at    int    // where the group begins, in bytes of the unpacked frame
+	bytes int    // of the group
 }
 
 // note counts a group of the owner.
@@ -80,47 +82,42 @@ func (t *tail) trim() {
 	}
 }
 
-// truncation deletes the frames from first record from up to, not with, first record to.
-type truncation struct{ from, to uint64 }
-
-// truncateBytes is how many bytes of frames, by frameWeight, are deleted at a time, at least:
-// each deletion is a range that reads have to step over until it is compacted away.
+// truncateBytes is by how many bytes of frames, by frameWeight, the mark moves at least: each
+// deletion is a range that reads have to step over until it is compacted away.
 const truncateBytes = 8 << 20
 
-// truncation tells what may be deleted in the batch of f, the last open frame: the frames
-// all of whose rows are on disk with that batch.
-func (t *tail) truncation(f *frame) truncation {
-	if len(t.frames) == 0 {
-		return truncation{}
-	}
-	needed := f.last + 1
+// next tells where the tail may begin with the batch of g, the last open group commit: behind the
+// frames all of whose rows are on disk then.
+func (t *tail) next(g *groupCommit) (mark uint64) {
+	needed := g.last + 1
 	if t.head != nil {
 		needed = t.head.first
 	}
-	cut := truncation{from: t.frames[0].first, to: t.frames[0].first}
+	mark = t.from
 	bytes := 0
-	for _, tf := range t.frames {
-		if tf.last >= needed {
+	for _, f := range t.frames {
+		if f.last >= needed {
 			break
 		}
-		cut.to = tf.last + 1
-		bytes += tf.bytes
+		mark = f.last + 1
+		bytes += f.bytes
 	}
 	if bytes < truncateBytes && t.head != nil {
-		return truncation{}
+		return t.from
 	}
-	return cut
+	return mark
 }
 
-func (t *tail) truncate(cut truncation) {
+func (t *tail) truncate(mark uint64) {
 	n := 0
-	for n < len(t.frames) && t.frames[n].last < cut.to {
+	for n < len(t.frames) && t.frames[n].last < mark {
 		t.bytes -= int64(t.frames[n].bytes)
 		n++
 	}
 	if n > 0 {
 		t.frames = append(t.frames[:0], t.frames[n:]...)
 	}
+	t.from = mark
 }
 
 // recordBytes is what a record counts in the tail beside its packed bytes: reading one back
@@ -132,9 +129,11 @@ func frameWeight(first, last uint64, packed int) int {
 	return packed + recordBytes*int(last+1-first)
 }
 
-func (t *tail) add(f tailFrame) {
-	t.frames = append(t.frames, f)
-	t.bytes += int64(f.bytes)
+func (t *tail) add(frames ...tailFrame) {
+	t.frames = append(t.frames, frames...)
+	for _, f := range frames {
+		t.bytes += int64(f.bytes)
+	}
 }
 
 // pressed tells whether rows should be written: from three quarters of the bound on. Before,
@@ -166,16 +165,16 @@ func (s *Store) Pressed() bool {
 	return s.tail.pressed(s.opts.TailBytes)
 }
 
-// rowShare is how many owners Oldest names beside what the last frame brought: so many that
-// the tail shrinks under any load, so few that no answer waits long behind their rows.
+// rowShare is how many owners Oldest names beside what the last group commit brought: so many
+// that the tail shrinks under any load, so few that no answer waits long behind their rows.
 const rowShare = 64
 
 // Oldest names the owners that have waited longest for their rows: those whose turn it is in
-// one frame.
+// one group commit.
 func (s *Store) Oldest() []conversation.Owner {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	limit := s.tail.inLastFrame + rowShare
+	limit := s.tail.inLastCommit + rowShare
 	var owners []conversation.Owner
 	for u := s.tail.head; u != nil && limit > 0; u = u.next {
 		if !u.handedOver {

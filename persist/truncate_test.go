@@ -85,9 +85,9 @@ func TestTruncateBehindOne(t *testing.T) {
 		waitFor(t, s, r.watermark)
 	}
 	for range 2 {
-		start(early, 1000)
+		start(early, 100)
 	}
-	start(late, 1000) // record 3
+	start(late, 100) // record 3
 	early.writeRows()
 	syncAll(t, s)
 	if left := framesOnDisk(t, s); !slices.Equal(left, []uint64{1, 2, 3}) {
@@ -102,8 +102,8 @@ func TestTruncateBehindOne(t *testing.T) {
 	for range 4 {
 		start(early, truncateBytes/4) // records 4 to 7
 	}
-	start(late, 1000) // 8
-	start(early, 1000)
+	start(late, 100) // 8
+	start(early, 100)
 	if left := framesOnDisk(t, s); len(left) != 6 {
 		t.Fatalf("frames that end with %v are left, and no rows of theirs are written", left)
 	}
@@ -141,7 +141,7 @@ func TestTruncateNotBeforeTheRows(t *testing.T) {
 	}
 	start(first, nil)
 	commit()
-	start(second, noise(newRandom(t), frameBytes))        // fills the next frame
+	start(second, noise(newRandom(t), commitBytes))       // fills the next group commit
 	third.start(t, nil)                                   // and this opens the one after it
 	for _, r := range []*resident{first, third, second} { // the large one last: what comes after it opens a frame
 		r.writeRows()

@@ -44,10 +44,17 @@ type Customer struct {
 // Gone is what is left of a service that was deleted or went to another owner, as long as rows
 // of it may be on disk.
 type Gone struct {
-	Left       bool    // to another owner, who has written its own way from the id to there
+	Left       bool // to another owner, who has written its own way from the id to there
+	HandedOver bool // the deletion of the rows is on its way
+	Stored
+}
+
+// Stored is what stands on disk of a service, by what was handed over. The domain only carries it.
+type Stored struct {
 	Written    bool    // there is a row
-	DueRow     Instant // and this due row; zero for none
-	HandedOver bool    // the deletion of the rows is on its way
+	FrameBytes int32   // which stands for so many bytes
+	Frame      uint64  // of this frame; zero where it holds the service itself
+	DueRow     Instant // there is a due row for this instant; zero for none
 }
 
 // Service is a commitment to a customer. States and Tasks are in the order of their ids.
@@ -64,10 +71,9 @@ type Service struct {
 	Details           Details
 	States            []State
 	Tasks             []Task
-	Bytes             int     // of the details of all of it
-	Changed           bool    // set by Apply; cleared by who has written the service's row
-	Written           bool    // a row of it exists
-	DueRow            Instant // a due row of it exists for this instant; zero for none
+	Bytes             int  // of the details of all of it
+	Changed           bool // set by Apply; cleared by who has written the service's row
+	Stored
 }
 
 // State is a phase of a service.
@@ -164,9 +170,9 @@ func (c *Customer) remove(s *Service, left bool) {
 	if c.gone == nil {
 		c.gone = make(map[ServiceID]*Gone)
 	}
-	g := &Gone{Left: left, Written: s.Written, DueRow: s.DueRow}
+	g := &Gone{Left: left, Stored: s.Stored}
 	if before := c.gone[s.ID]; before != nil && !before.HandedOver { // it was here twice
-		g.Written, g.DueRow = before.Written, before.DueRow
+		g.Stored = before.Stored
 	}
 	c.gone[s.ID] = g
 }

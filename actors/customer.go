@@ -20,7 +20,6 @@ type customer struct {
 	mailbox
 	directory  *Directory
 	shard      *shard
-	pid        *actor.PID
 	invoker    actor.MessageInvoker
 	dispatcher actor.Dispatcher
 	waiting    atomic.Int32 // messages in the mailbox or in service
@@ -275,16 +274,21 @@ func (c *customer) read(m *Message) {
 	}
 }
 
-// writeRows hands over the rows of what has changed, behind those given.
+// writeRows hands over the rows of what has changed, behind those given, if there are any.
 func (c *customer) writeRows(rows []persist.Row) {
 	if c.unwritten == nil && rows == nil {
 		return
 	}
+	if cap(rows) == 0 {
+		rows = make([]persist.Row, 0, 2*len(c.domain.Services()))
+	}
 	store := c.directory.store
-	for _, id := range slices.Sorted(maps.Keys(c.domain.AllGone())) {
-		if g := c.domain.Gone(id); !g.HandedOver {
-			rows = persist.AppendGone(rows, c.domain.Owner, id, g, c.watermark)
-			g.HandedOver = true
+	if gone := c.domain.AllGone(); len(gone) > 0 {
+		for _, id := range slices.Sorted(maps.Keys(gone)) {
+			if g := gone[id]; !g.HandedOver {
+				rows = persist.AppendGone(rows, c.domain.Owner, id, g, c.watermark)
+				g.HandedOver = true
+			}
 		}
 	}
 	for _, s := range c.domain.Services() { // behind those gone: one may have come back
@@ -309,8 +313,7 @@ func (c *customer) sweep(due persist.Due) {
 }
 
 // retire lets the customer sleep, if nothing came in and everything it holds is in rows on
-// disk. Who serves the mailbox calls it. The name in protoactor's registry is freed after the
-// directory's, and nobody looks there.
+// disk. Who serves the mailbox calls it.
 func (c *customer) retire() bool {
 	c.sleepy = false
 	d := c.directory
@@ -325,7 +328,6 @@ func (c *customer) retire() bool {
 	c.shard.mu.Unlock()
 	if asleep {
 		c.count(0)
-		d.system.Root.Stop(c.pid)
 	}
 	return asleep
 }

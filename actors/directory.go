@@ -8,6 +8,7 @@ package actors
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"sync"
@@ -60,6 +61,7 @@ type shard struct {
 	mu        sync.Mutex // guards customers and waking, and nothing else
 	customers map[conversation.Owner]*customer
 	props     *actor.Props // one for all spawns: its producers hand out waking
+	name      string       // of all while they are spawned
 	waking    *customer
 }
 
@@ -76,6 +78,7 @@ func New(store *persist.Store, o Options) *Directory {
 	for i := range d.shards {
 		s := &d.shards[i]
 		s.customers = make(map[conversation.Owner]*customer)
+		s.name = fmt.Sprint("customers/", i)
 		s.props = actor.PropsFromProducer(
 			func() actor.Actor { return s.waking },
 			actor.WithMailbox(func() actor.Mailbox { return s.waking }),
@@ -121,7 +124,9 @@ func (d *Directory) Send(o conversation.Owner, m *Message) error {
 
 // find gives the one running actor of the owner, waking it where there is none. Nobody can
 // reach a customer before the spawn is over, nor by a name: protoactor enters a name before
-// the mailbox is ready, and drops what is sent to one after Stop.
+// the mailbox is ready, and drops what is sent to one after Stop. So the name leaves its registry
+// at once, where it would cost more than the customer's look-up here; a customer that sleeps is
+// then garbage like any other.
 func (d *Directory) find(s *shard, o conversation.Owner) *customer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -131,7 +136,11 @@ func (d *Directory) find(s *shard, o conversation.Owner) *customer {
 	c := &customer{directory: d, shard: s}
 	c.domain.Owner = o
 	s.waking = c
-	c.pid = d.system.Root.Spawn(s.props)
+	pid, err := d.system.Root.SpawnNamed(s.props, s.name)
+	if err != nil {
+		panic(err) // the name is free: it is this shard's, and s.mu is held
+	}
+	d.system.ProcessRegistry.Remove(pid)
 	s.waking = nil
 	s.customers[o] = c
 	c.count(customerBytes)

@@ -49,7 +49,7 @@ func segmentKey(n uint64) []byte {
 }
 
 func indexKey(id conversation.ServiceID) []byte {
-	return binary.BigEndian.AppendUint64([]byte{indexTag}, uint64(id))
+	return binary.BigEndian.AppendUint64(append(make([]byte, 0, 1+8), indexTag), uint64(id))
 }
 
 // dueKey orders by the instant, so that what is due first stands first.

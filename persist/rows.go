@@ -67,7 +67,7 @@ func (s *Store) AppendRows(rows []Row, u *Unwritten, o conversation.Owner, svc *
 	}
 	rows = append(rows, row)
 	if !before.Written {
-		rows = append(rows, Row{key: indexKey(svc.ID), value: appendOwner(nil, o), index: svc.ID, last: last})
+		rows = append(rows, Row{key: indexKey(svc.ID), value: appendOwner(make([]byte, 0, ownerSize(o)), o), index: svc.ID, last: last})
 	}
 	if due := svc.Due(s.opts.Timers); due != svc.DueRow {
 		if svc.DueRow != 0 {

@@ -37,6 +37,7 @@ type Unwritten struct {
 	owner      conversation.Owner
 	first      uint64     // number of the first of the records
 	groups     []groupRef // where they stand
+	only       [1]groupRef
 	handedOver bool
 	next       *Unwritten
 }
@@ -54,6 +55,7 @@ type groupRef struct {
 func (t *tail) note(u *Unwritten, o conversation.Owner, g groupRef) *Unwritten {
 	if u == nil || u.handedOver {
 		u = &Unwritten{owner: o, first: g.first}
+		u.groups = u.only[:0] // most have one
 		if t.last == nil {
 			t.head = u
 		} else {
@@ -175,7 +177,7 @@ func (s *Store) Oldest() []conversation.Owner {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	limit := s.tail.inLastCommit + rowShare
-	var owners []conversation.Owner
+	owners := make([]conversation.Owner, 0, limit)
 	for u := s.tail.head; u != nil && limit > 0; u = u.next {
 		if !u.handedOver {
 			owners = append(owners, u.owner)

@@ -69,19 +69,15 @@ func (c *call) compositeStart() error {
 
 // parseComposite reads the body of a composite start.
 func (r *request) parseComposite(body []byte, bounds engine.Bounds) error {
-	r.reader.begin(body, bounds)
+	if err := r.reader.begin(body, bounds); err != nil {
+		return err
+	}
 	if err := r.event(); err != nil {
 		return err
 	}
 	createNew := false
-	for {
-		name, err := r.member()
-		if err != nil {
-			return err
-		}
-		if name == nil {
-			break
-		}
+	for name := r.member(); name != nil; name = r.member() {
+		var err error
 		switch string(name) {
 		case "services":
 			err = r.parseItems()
@@ -102,17 +98,14 @@ func (r *request) parseComposite(body []byte, bounds engine.Bounds) error {
 			r.items[i].CreateNew = true
 		}
 	}
-	return r.finish()
+	return nil
 }
 
 func (r *request) parseItems() error {
 	if present, err := r.array("services"); !present {
 		return err
 	}
-	for {
-		if more, err := r.more(); !more {
-			return err
-		}
+	for r.more() {
 		if len(r.items) == r.bounds.Items {
 			return r.fail("services", "more than %d items, which is the bound", r.bounds.Items)
 		}
@@ -123,6 +116,7 @@ func (r *request) parseItems() error {
 		}
 		r.item = none
 	}
+	return nil
 }
 
 func (r *request) parseItem(item *engine.Composite) error {
@@ -134,14 +128,7 @@ func (r *request) parseItem(item *engine.Composite) error {
 		return r.fail("", "want an object, got null")
 	}
 	hasService, hasState := false, false
-	for {
-		name, err := r.member()
-		if err != nil {
-			return err
-		}
-		if name == nil {
-			break
-		}
+	for name := r.member(); name != nil; name = r.member() {
 		switch string(name) {
 		case "service":
 			if hasService, err = r.object("service"); hasService {

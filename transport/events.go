@@ -11,12 +11,8 @@ import (
 
 func (r *reader) serviceStart(e *engine.ServiceStart) error {
 	from := r.beginEvent()
-	for {
-		name, err := r.member()
-		if name == nil {
-			e.Details = r.endEvent(from)
-			return err
-		}
+	for name := r.member(); name != nil; name = r.member() {
+		var err error
 		switch string(name) {
 		case "customer_id":
 			e.CustomerID, err = r.key("customer_id")
@@ -39,16 +35,14 @@ func (r *reader) serviceStart(e *engine.ServiceStart) error {
 			return err
 		}
 	}
+	e.Details = r.endEvent(from)
+	return nil
 }
 
 func (r *reader) stateStart(e *engine.StateStart) error {
 	from := r.beginEvent()
-	for {
-		name, err := r.member()
-		if name == nil {
-			e.Details = r.endEvent(from)
-			return err
-		}
+	for name := r.member(); name != nil; name = r.member() {
+		var err error
 		switch string(name) {
 		case "state_type":
 			e.Type, err = r.longOrString("state_type")
@@ -63,16 +57,14 @@ func (r *reader) stateStart(e *engine.StateStart) error {
 			return err
 		}
 	}
+	e.Details = r.endEvent(from)
+	return nil
 }
 
 func (r *reader) taskStart(e *engine.TaskStart) error {
 	from := r.beginEvent()
-	for {
-		name, err := r.member()
-		if name == nil {
-			e.Details = r.endEvent(from)
-			return err
-		}
+	for name := r.member(); name != nil; name = r.member() {
+		var err error
 		switch string(name) {
 		case "customer_id": // of a task as read
 			err = r.ignore(name)
@@ -89,6 +81,8 @@ func (r *reader) taskStart(e *engine.TaskStart) error {
 			return err
 		}
 	}
+	e.Details = r.endEvent(from)
+	return nil
 }
 
 // In an end, what belongs to the start is accepted and ignored: clients send the resource
@@ -96,12 +90,8 @@ func (r *reader) taskStart(e *engine.TaskStart) error {
 
 func (r *reader) serviceEnd(e *engine.ServiceEnd) error {
 	from := r.beginEvent()
-	for {
-		name, err := r.member()
-		if name == nil {
-			e.Details = r.endEvent(from)
-			return err
-		}
+	for name := r.member(); name != nil; name = r.member() {
+		var err error
 		switch string(name) {
 		case "ttl":
 			e.TTL, err = r.seconds("ttl")
@@ -118,16 +108,14 @@ func (r *reader) serviceEnd(e *engine.ServiceEnd) error {
 			return err
 		}
 	}
+	e.Details = r.endEvent(from)
+	return nil
 }
 
 func (r *reader) stateEnd(e *engine.StateEnd) error {
 	from := r.beginEvent()
-	for {
-		name, err := r.member()
-		if name == nil {
-			e.Details = r.endEvent(from)
-			return err
-		}
+	for name := r.member(); name != nil; name = r.member() {
+		var err error
 		switch string(name) {
 		case "timestamp":
 			e.Timestamp, err = r.timestamp("timestamp")
@@ -140,16 +128,14 @@ func (r *reader) stateEnd(e *engine.StateEnd) error {
 			return err
 		}
 	}
+	e.Details = r.endEvent(from)
+	return nil
 }
 
 func (r *reader) taskEnd(e *engine.TaskEnd) error {
 	from := r.beginEvent()
-	for {
-		name, err := r.member()
-		if name == nil {
-			e.Details = r.endEvent(from)
-			return err
-		}
+	for name := r.member(); name != nil; name = r.member() {
+		var err error
 		switch string(name) {
 		case "timestamp":
 			e.Timestamp, err = r.timestamp("timestamp")
@@ -162,6 +148,8 @@ func (r *reader) taskEnd(e *engine.TaskEnd) error {
 			return err
 		}
 	}
+	e.Details = r.endEvent(from)
+	return nil
 }
 
 func (r *reader) beginEvent() (from int) {

@@ -92,16 +92,17 @@ func (of resource) hasField(name string) bool {
 
 // extensionValue reads a body that is one JSON value of any kind or, to be merged, an object.
 func (r *request) extensionValue(text []byte, bounds engine.Bounds, x *engine.ExtensionChange) error {
-	r.reader.begin(text, bounds)
-	r.name = append(r.name[:0], x.Name...)
-	raw, err := r.compacted()
+	if err := r.reader.begin(text, bounds); err != nil {
+		return err
+	}
+	raw, err := r.any([]byte(x.Name))
 	if err != nil {
 		return err
 	}
 	if x.Merge && raw[0] != '{' {
 		return r.unwanted("body", "an object", raw)
 	}
-	r.details = append(r.details, raw...) // raw may lie in the body
+	r.details = append(r.details, raw...) // raw lies in what is read next
 	x.JSON = r.details
-	return r.finish()
+	return nil
 }

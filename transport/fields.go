@@ -202,16 +202,15 @@ func (r *reader) extension(name []byte) error {
 	if r.extensions++; r.extensions > r.bounds.Extensions {
 		return r.fail(string(cut(name)), "one extension more than %d, which is the bound", r.bounds.Extensions)
 	}
-	r.name = append(r.name[:0], name...) // the next read takes it away
-	raw, err := r.compacted()
+	raw, err := r.any(name)
 	if err != nil {
 		return err
 	}
-	r.details = r.details.AppendExtension(r.name, raw)
+	r.details = r.details.AppendExtension(name, raw)
 	return nil
 }
 
-// unquote decodes a string that the decoder has checked.
+// unquote decodes a string.
 func unquote(raw []byte) string { return string(unquoted(raw)) }
 
 // unquoted is unquote in place where the string has no escape, as nearly all have none.

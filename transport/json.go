@@ -19,18 +19,20 @@ const (
 	placeBytes = 256 // of a place deep in a body
 )
 
-// reader makes one strict pass over a JSON text: duplicate names, invalid UTF-8, lone
-// surrogates, trailing data and nesting past the bound are errors. It knows where it is only
-// as far as naming a place needs, and names one only when something is wrong.
+// reader reads a JSON text. White space between tokens goes first, and then the library checks all
+// of it: duplicate names, invalid UTF-8, lone surrogates and trailing data are errors. So what walks
+// over it here need not know what is not JSON. Where it is it knows only as far as naming a place
+// needs.
 type reader struct {
 	source  bytes.Buffer
 	decoder *jsontext.Decoder
-	text    []byte
+	text    []byte // compact and valid
+	at      int    // where the next token begins
+	depth   int    // of open objects and arrays
 	bounds  engine.Bounds
 	item    int    // of a composite request, or none
 	part    string // of that item, or empty
-	name    []byte // of the member being read, where it had to be kept or decoded
-	compact []byte
+	name    []byte // of the member being read, where it had to be decoded
 
 	// details are those of all events that were read, one after the other. Where appending
 	// moves them, an earlier event keeps the memory that it has.
@@ -41,29 +43,50 @@ type reader struct {
 // none is the item of a body that is not a composite request, or of what stands beside them.
 const none = -1
 
-func (r *reader) begin(text []byte, bounds engine.Bounds) {
-	// The decoder reads a bytes.Buffer in place.
-	r.source = *bytes.NewBuffer(text)
-	r.decoder.Reset(&r.source)
-	r.text, r.bounds = text, bounds
+// begin checks that the text is one JSON value, and stands before it. It keeps no part of it.
+func (r *reader) begin(text []byte, bounds engine.Bounds) error {
+	r.bounds, r.at, r.depth = bounds, 0, 0
 	r.item, r.part = none, ""
 	r.details = slices.Grow(r.details[:0], min(len(text), keptBytes)) // no event says more than its JSON does
+	r.text = appendCompact(r.text[:0], text)
+	if r.check(r.text) == nil {
+		return nil
+	}
+	return r.check(text) // the same, with places as they were sent
+}
+
+// check tells what keeps text from being one JSON value.
+func (r *reader) check(text []byte) error {
+	r.read(text)
+	defer r.read(nil) // it keeps nothing of text
+	if _, err := r.decoder.ReadValue(); err != nil {
+		return r.syntax(err, text)
+	}
+	at := r.decoder.InputOffset()
+	if _, err := r.decoder.ReadToken(); err != io.EOF {
+		return &engine.Error{Kind: engine.ErrInvalid, Reason: fmt.Sprintf("not valid JSON: something follows the value, after byte %d: %s",
+			at, cut(bytes.TrimLeft(text[at:], " \t\r\n")))}
+	}
+	return nil
+}
+
+// read has the decoder read text, in place.
+func (r *reader) read(text []byte) {
+	r.source = *bytes.NewBuffer(text)
+	r.decoder.Reset(&r.source)
 }
 
 // letGo forgets the text; what was read of it stays.
 func (r *reader) letGo() {
-	r.source = bytes.Buffer{}
-	r.decoder.Reset(&r.source)
-	r.text = nil
+	if r.text = r.text[:0]; cap(r.text) > keptBytes {
+		r.text = nil
+	}
 }
 
-// end lets go of the text.
+// end forgets what was read of it, too.
 func (r *reader) end() {
 	r.letGo()
 	r.details = r.details[:0]
-	if cap(r.compact) > keptBytes {
-		r.compact = nil
-	}
 	if cap(r.details) > keptBytes {
 		r.details = nil
 	}
@@ -73,7 +96,7 @@ func (r *reader) end() {
 }
 
 // empty tells whether there is no JSON at all.
-func (r *reader) empty() bool { return len(bytes.Trim(r.text, " \t\r\n")) == 0 }
+func empty(text []byte) bool { return len(bytes.Trim(text, " \t\r\n")) == 0 }
 
 // event reads the start of the object that the whole body is.
 func (r *reader) event() error {
@@ -86,136 +109,103 @@ func (r *reader) event() error {
 
 // object reads the start of an object. Null counts as absent: then there is none.
 func (r *reader) object(member string) (present bool, err error) {
-	return r.container(member, jsontext.KindBeginObject, "an object")
+	return r.container(member, '{', "an object")
 }
 
 // array reads the start of an array, likewise.
 func (r *reader) array(member string) (present bool, err error) {
-	return r.container(member, jsontext.KindBeginArray, "an array")
+	return r.container(member, '[', "an array")
 }
 
-func (r *reader) container(member string, begin jsontext.Kind, want string) (present bool, err error) {
-	if r.decoder.PeekKind() != begin {
+func (r *reader) container(member string, begin byte, want string) (present bool, err error) {
+	if r.text[r.at] != begin {
 		raw, err := r.known(member)
 		if raw != nil {
 			err = r.unwanted(member, want, raw)
 		}
 		return false, err
 	}
-	if _, err := r.decoder.ReadToken(); err != nil {
-		return false, r.syntax(err)
-	}
-	if r.decoder.StackDepth() > r.bounds.Depth {
+	r.at++
+	if r.depth++; r.depth > r.bounds.Depth {
 		return false, r.tooDeep(member)
 	}
 	return true, nil
 }
 
-// more tells whether the object or array has another member or element; when it has none, its
-// end is read.
-func (r *reader) more() (bool, error) {
-	switch r.decoder.PeekKind() {
-	case jsontext.KindEndObject, jsontext.KindEndArray:
-		_, err := r.decoder.ReadToken()
-		if err != nil {
-			err = r.syntax(err)
-		}
-		return false, err
-	default:
-		return true, nil // what is wrong comes out when it is read
+// more tells whether the object or array has another member or element, and stands before it;
+// when it has none, its end is read.
+func (r *reader) more() bool {
+	switch r.text[r.at] {
+	case ',':
+		r.at++
+	case '}', ']':
+		r.at++
+		r.depth--
+		return false
 	}
+	return true
 }
 
-// member reads the next member's name, which is valid until the next read; nil at the end of
-// the object.
-func (r *reader) member() ([]byte, error) {
-	if more, err := r.more(); !more {
-		return nil, err
+// member reads the next member's name; nil at the end of the object. It is valid until the next
+// name is read.
+func (r *reader) member() []byte {
+	if !r.more() {
+		return nil
 	}
-	raw, err := r.decoder.ReadValue()
-	if err != nil {
-		return nil, r.syntax(err)
+	from := r.at
+	r.at = endOfString(r.text, from) + len(":")
+	name := r.text[from+1 : r.at-2]
+	if bytes.IndexByte(name, '\\') < 0 {
+		return name
 	}
-	if bytes.IndexByte(raw, '\\') < 0 {
-		return raw[1 : len(raw)-1], nil
-	}
-	r.name, err = jsontext.AppendUnquote(r.name[:0], raw)
-	return r.name, err
+	r.name, _ = jsontext.AppendUnquote(r.name[:0], r.text[from:r.at-1])
+	return r.name
+}
+
+// value reads the next value, and tells whether it is nested within the bound.
+func (r *reader) value() (raw []byte, within bool) {
+	from := r.at
+	length, nesting := extent(r.text[from:])
+	r.at += length
+	return r.text[from:r.at], nesting == 0 || r.depth+nesting <= r.bounds.Depth
 }
 
 // members gives each member's name to read, which reads its value, to the end of the object. The
 // loops of composite starts stand by themselves, since a closure costs there.
 func (r *reader) members(read func(name []byte) error) error {
-	for {
-		name, err := r.member()
-		if name == nil {
-			return err
-		}
+	for name := r.member(); name != nil; name = r.member() {
 		if err := read(name); err != nil {
 			return err
 		}
 	}
+	return nil
 }
 
-// compacted reads the value of the extension called r.name, without white space between its
-// tokens.
-func (r *reader) compacted() ([]byte, error) {
-	raw, err := r.decoder.ReadValue()
-	if err != nil {
-		return nil, r.syntax(err)
-	}
-	if c := raw[0]; c != '{' && c != '[' {
-		return raw, nil
-	}
-	var depth int
-	r.compact, depth = appendCompact(r.compact[:0], raw)
-	if r.decoder.StackDepth()+depth > r.bounds.Depth {
-		return nil, r.tooDeep(string(r.name))
-	}
-	return r.compact, nil
-}
-
-// known reads the value of a member that has a meaning; it is valid until the next read. Null
-// counts as absent: then raw is nil.
-func (r *reader) known(member string) (raw jsontext.Value, err error) {
-	raw, err = r.decoder.ReadValue()
-	switch {
-	case err != nil:
-		return nil, r.syntax(err)
-	case raw[0] == 'n':
-		return nil, nil
-	case r.deeper(raw):
-		return nil, r.tooDeep(member)
+// any reads the value of a member, whatever it is.
+func (r *reader) any(member []byte) ([]byte, error) {
+	raw, within := r.value()
+	if !within {
+		return nil, r.tooDeep(string(cut(member)))
 	}
 	return raw, nil
 }
 
 // ignore reads a member that is not looked at.
-func (r *reader) ignore(name []byte) error {
-	r.name = append(r.name[:0], name...) // the next read takes it away
-	raw, err := r.decoder.ReadValue()
-	if err != nil {
-		return r.syntax(err)
-	}
-	if r.deeper(raw) {
-		return r.tooDeep(string(cut(r.name)))
-	}
-	return nil
+func (r *reader) ignore(member []byte) error {
+	_, err := r.any(member)
+	return err
 }
 
-// deeper tells whether a value that was just read passes the bound on nesting.
-func (r *reader) deeper(raw []byte) bool {
-	return (raw[0] == '{' || raw[0] == '[') && r.decoder.StackDepth()+nesting(raw) > r.bounds.Depth
-}
-
-// finish checks that nothing follows the value that was read.
-func (r *reader) finish() error {
-	at := r.decoder.InputOffset()
-	if _, err := r.decoder.ReadToken(); err != io.EOF {
-		return &engine.Error{Kind: engine.ErrInvalid, Reason: fmt.Sprintf("not valid JSON: something follows the value, after byte %d: %s",
-			at, cut(bytes.TrimLeft(r.text[at:], " \t\r\n")))}
+// known reads the value of a member that has a meaning. Null counts as absent: then raw is nil.
+func (r *reader) known(member string) ([]byte, error) {
+	raw, within := r.value()
+	switch {
+	case raw[0] == 'n':
+		return nil, nil
+	case !within:
+		return nil, r.tooDeep(member)
 	}
-	return nil
+	return raw, nil
 }
 
 func (r *reader) unwanted(member, want string, got []byte) error {
@@ -249,7 +239,7 @@ func (r *reader) tooDeep(member string) error {
 
 // syntax names the place of what is not valid JSON. The decoder gives up on nesting, too, at a
 // bound of its own: what came before it is measured again to name ours.
-func (r *reader) syntax(err error) error {
+func (r *reader) syntax(err error, text []byte) error {
 	var s *jsontext.SyntacticError
 	if !errors.As(err, &s) {
 		if err == io.EOF {
@@ -257,9 +247,9 @@ func (r *reader) syntax(err error) error {
 		}
 		return fmt.Errorf("read JSON: %w", err)
 	}
-	read := r.text[:min(int(s.ByteOffset)+1, len(r.text))]
+	read := text[:min(int(s.ByteOffset)+1, len(text))]
 	place := notation(s.JSONPointer)
-	if nesting(read) > r.bounds.Depth {
+	if _, nesting := extent(read); nesting > r.bounds.Depth {
 		return &engine.Error{Kind: engine.ErrInvalid, Place: place,
 			Reason: fmt.Sprintf("nested deeper than %d, which is the bound", r.bounds.Depth)}
 	}

@@ -120,17 +120,16 @@ func (c *call) parsed(parse func(r *request, text []byte) error, do func(*deadli
 }
 
 func (r *request) parseEvent(text []byte, bounds engine.Bounds, mandatory bool, parse func(*request) error) error {
-	r.reader.begin(text, bounds)
-	if !mandatory && r.empty() {
+	if !mandatory && empty(text) {
 		return nil
+	}
+	if err := r.reader.begin(text, bounds); err != nil {
+		return err
 	}
 	if err := r.event(); err != nil {
 		return err
 	}
-	if err := parse(r); err != nil {
-		return err
-	}
-	return r.finish()
+	return parse(r)
 }
 
 func (c *call) created(member string, id int64) error {

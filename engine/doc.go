@@ -8,17 +8,18 @@
 // # The way of one composite start
 //
 //	socket
-//	  1 transport/composite.go   bytes to Composites: one strict pass over the JSON; what no rule
-//	                             looks at is packed as Details
+//	  1 transport/composite.go   bytes to Composites: the JSON is checked and walked over; what no
+//	                             rule looks at is packed as Details
 //	  2 engine/composite.go      checks all items, admits the request, hands each item to its
 //	                             customer and waits; an embedding program enters here
 //	  3 actors/directory.go      owner to the one running actor; wakes it when there is none
 //	    actors/mailbox.go        the sender serves an idle customer itself, others queue
 //	  4 actors/customer.go       a turn: stamp time and id, conversation.Decide, Apply, and then
 //	    conversation/decide.go   persist's Append; the rules are here
-//	  5 persist/journal.go       records of many customers, one frame, one Pebble batch, one sync
+//	  5 persist/journal.go       records of many customers, packed in frames, one Pebble batch,
+//	                             one sync: a group commit
 //	disk
-//	  6 persist/journal.go       the frame is synced: all who wait for it go on at once
+//	  6 persist/journal.go       it is synced: all who wait for it go on at once
 //	  7 engine/composite.go      the caller has its Outcomes
 //	  8 transport/composite.go   Outcomes to status, Location and bytes
 //	socket

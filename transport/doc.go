@@ -12,8 +12,8 @@
 //	composite.go    the main operation; starts.go the single starts and ends; changes.go,
 //	                transition.go and extensions.go what changes what was started
 //	events.go       the members of each event; fields.go their types
-//	json.go         one strict pass over the text, and the place of what is wrong in it;
-//	                timestamp.go and compact.go read times and copy extensions
+//	json.go         checks the text, walks over it, and has the place of what is wrong in it;
+//	                compact.go takes out white space, timestamp.go reads times
 //	deadline.go     how long the engine may take
 //	reads.go        the reads; query.go their parameters; render.go the resources as read
 //	maintenance.go  purge; export.go everything, made while it is fetched

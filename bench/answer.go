@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 )
@@ -15,7 +16,7 @@ type answer struct {
 	closes  bool
 }
 
-// readAnswer reads head and body; of the body nothing is kept.
+// readAnswer reads head and body.
 func (c *httpConn) readAnswer() error {
 	head, err := c.head()
 	if err != nil {
@@ -35,7 +36,7 @@ func (c *httpConn) readAnswer() error {
 	}
 	a.closes = true // the body ends with the connection
 	for err == nil {
-		c.from = c.to
+		c.take(c.to - c.from)
 		err = c.more()
 	}
 	return endOf(err)
@@ -128,11 +129,19 @@ func digits(b []byte) (n int64, rest int) {
 	return n, len(b) - i
 }
 
-// skip reads over n bytes.
+// take goes over n bytes that are there, and keeps those that may be kept.
+func (c *httpConn) take(n int) {
+	kept := min(n, c.keeps)
+	c.body = append(c.body, c.in[c.from:c.from+kept]...)
+	c.keeps -= kept
+	c.from += n
+}
+
+// skip reads n bytes of a body.
 func (c *httpConn) skip(n int64) error {
 	for {
 		here := min(n, int64(c.to-c.from))
-		c.from += int(here)
+		c.take(int(here))
 		if n -= here; n == 0 {
 			return nil
 		}
@@ -142,7 +151,7 @@ func (c *httpConn) skip(n int64) error {
 	}
 }
 
-// skipChunks reads over chunks, and the trailer behind the last.
+// skipChunks reads a body in chunks, and the trailer behind the last.
 func (c *httpConn) skipChunks() error {
 	for {
 		line, err := c.line()
@@ -156,8 +165,11 @@ func (c *httpConn) skipChunks() error {
 		if size == 0 {
 			break
 		}
-		if err := c.skip(size + 2); err != nil {
+		if err := c.skip(size); err != nil {
 			return err
+		}
+		if line, err := c.line(); err != nil || len(line) > 0 {
+			return cmp.Or(err, malformed("%.20q behind a chunk of %d bytes", line, size))
 		}
 	}
 	for {
@@ -212,4 +224,39 @@ func endOf(err error) error {
 		return nil
 	}
 	return err
+}
+
+// What an answer says of each item stands behind these; the service comes first.
+var serviceMember, createdMember = []byte(`"service_id"`), []byte(`"created"`)
+
+// checkItems looks at the answer to a composite start: it must say of each item's service what the
+// item wants, in their order. It does not read the JSON, which costs the load more than all else.
+func checkItems(items []Item, body []byte) error {
+	var wrong error
+	for i := range items {
+		created, rest, ok := nextCreated(body)
+		if !ok {
+			return malformed("of %d items, item %d is not answered: %.200q", len(items), i, body)
+		}
+		wrong = cmp.Or(wrong, items[i].Check(created))
+		body = rest
+	}
+	if len(items) > 0 && bytes.Contains(body, serviceMember) {
+		return malformed("more answers than %d items: %.200q", len(items), body)
+	}
+	return wrong
+}
+
+// nextCreated reads whether the next service was created.
+func nextCreated(body []byte) (created bool, rest []byte, ok bool) {
+	for _, member := range [][]byte{serviceMember, createdMember} {
+		i := bytes.Index(body, member)
+		if i < 0 {
+			return false, nil, false
+		}
+		body = body[i+len(member):]
+	}
+	body = bytes.TrimLeft(body, ` :"`)
+	created = bytes.HasPrefix(body, []byte("true"))
+	return created, body, created || bytes.HasPrefix(body, []byte("false"))
 }

@@ -67,8 +67,9 @@ func newTemplate(text []byte) template {
 func newItemTemplate(item []byte) template {
 	var t template
 	from := 0
-	for _, name := range []string{`"service": {`, `"state": {`, `"task": {`} {
-		start := bytes.Index(item, []byte(name)) + len(name) - 1
+	for _, name := range []string{`"service"`, `"state"`, `"task"`} {
+		start := bytes.Index(item, []byte(name)) + len(name)
+		start += bytes.IndexByte(item[start:], '{')
 		end := start + objectLength(item[start:])
 		t = append(append(t, newTemplate(item[from:start])...), piece{slot: eventBegin})
 		t = append(append(t, newTemplate(item[start:end])...), piece{slot: eventEnd})

@@ -103,6 +103,11 @@ func (c *embeddedConn) composite(items []Item) (err error) {
 		})
 	}
 	c.outcomes, err = c.engine.CompositeStart(c.ctx, c.items, c.outcomes[:0])
+	for i := range c.outcomes {
+		if err == nil {
+			err = items[i].Check(c.outcomes[i].ServiceCreated)
+		}
+	}
 	return err
 }
 

@@ -20,40 +20,50 @@ const (
 //go:embed templates/composite.json
 var compositeExample []byte
 
-// The templates are cut once; all connections read them. A body is the page's up to its item,
-// items, and the rest.
+const smallExample = `{"services":[{"service":{"customer_id":"customer-1","service_type":"MyService1"},` +
+	`"state":{"state_type":"MyState1"},"task":{"task_type":"MyTask1"},"associate_state_task":true}]}`
+
+// The templates are cut once; all connections read them.
 var (
-	bodyOpening, itemTemplate, bodyClosing = cutComposite(compositeExample)
-	calls                                  = cutConversation(conversationExample)
+	composites = map[string]composite{"page": cutComposite(compositeExample), "small": cutComposite([]byte(smallExample))}
+	calls      = cutConversation(conversationExample)
 )
 
-func cutComposite(example []byte) (opening []byte, item template, closing []byte) {
+// composite is a body up to its item, the item, and the rest.
+type composite struct {
+	opening []byte
+	item    template
+	closing []byte
+}
+
+func cutComposite(example []byte) composite {
 	begin := bytes.IndexByte(example, '[') + 1
 	begin += bytes.IndexByte(example[begin:], '{')
 	end := begin + objectLength(example[begin:])
-	return example[:begin], newItemTemplate(example[begin:end]), example[end:]
+	return composite{example[:begin], newItemTemplate(example[begin:end]), example[end:]}
 }
 
 // A Generator makes the requests of one connection; one goroutine uses it. Once its buffers
 // have grown it allocates nothing.
 type Generator struct {
 	workload Workload
-	rand     *rand.Rand
-	zipf     *rand.Zipf // nil where all customers are alike
-	fill     filling
-	conn     int
-	made     int64 // customers that were new
-	body     []byte
-	path     []byte
-	ids      []byte // of the request's customers
-	request  Request
-	call     call
+	composite
+	rand    *rand.Rand
+	zipf    *rand.Zipf // nil where all customers are alike
+	fill    filling
+	conn    int
+	made    int64 // customers that were new
+	body    []byte
+	path    []byte
+	ids     []byte // of the request's customers
+	request Request
+	call    call
 }
 
 // Generator makes that of one connection.
 func (w Workload) Generator(conn int) *Generator {
 	draw := rand.NewPCG(w.Seed, uint64(conn))
-	g := &Generator{workload: w, rand: rand.New(draw), fill: filling{draw: draw}, conn: conn}
+	g := &Generator{workload: w, composite: composites[w.Body], rand: rand.New(draw), fill: filling{draw: draw}, conn: conn}
 	if w.Skew != 0 {
 		g.zipf = rand.NewZipf(g.rand, w.Skew, 1, uint64(w.Customers-1))
 	}
@@ -77,12 +87,14 @@ func (g *Generator) Next() *Request {
 	g.begin()
 	for range w.Items {
 		from := len(g.ids)
+		wants := Found
 		if w.Name == "composite" && (w.Creating == 1 || g.rand.Float64() < w.Creating) {
+			wants = Created
 			g.ids = g.appendNew(g.ids)
 		} else {
 			g.ids = g.appendKnown(g.ids, g.known())
 		}
-		g.addItem(from)
+		g.addItem(from, wants)
 	}
 	return g.end()
 }
@@ -94,29 +106,30 @@ func (g *Generator) Prepare(first, last int) *Request {
 	for i := first; i < last; i++ {
 		from := len(g.ids)
 		g.ids = g.appendKnown(g.ids, i)
-		g.addItem(from)
+		g.addItem(from, Either)
 	}
 	return g.end()
 }
 
 func (g *Generator) begin() {
 	g.request = Request{Method: "POST", Path: compositePath, Items: g.request.Items[:0]}
-	g.body = append(g.body[:0], bodyOpening...)
+	g.body = append(g.body[:0], g.opening...)
 }
 
 // addItem adds one for the customer whose id stands in ids from there on.
-func (g *Generator) addItem(from int) {
+func (g *Generator) addItem(from int, wants Want) {
 	if len(g.request.Items) > 0 {
 		g.body = append(g.body, ',')
 	}
 	g.fill.customer = g.ids[from:]
-	g.body = itemTemplate.append(g.body, &g.fill)
+	g.body = g.item.append(g.body, &g.fill)
 	at := &g.fill.events
 	g.request.Items = append(g.request.Items, Item{
 		Customer:    text(g.fill.customer),
 		Service:     serviceType,
 		State:       stateType,
 		Task:        taskType,
+		Wants:       wants,
 		ServiceJSON: g.body[at[0]:at[1]],
 		StateJSON:   g.body[at[2]:at[3]],
 		TaskJSON:    g.body[at[4]:at[5]],
@@ -124,7 +137,7 @@ func (g *Generator) addItem(from int) {
 }
 
 func (g *Generator) end() *Request {
-	g.body = append(g.body, bodyClosing...)
+	g.body = append(g.body, g.closing...)
 	g.request.Body = g.body
 	return &g.request
 }

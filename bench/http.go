@@ -13,6 +13,7 @@ import (
 // than the servers that are measured.
 type HTTP struct {
 	name, address string
+	blind         bool // it is no context service: nobody looks at what its answers say
 }
 
 // NewHTTP makes a target of host:port.
@@ -27,7 +28,7 @@ func (h *HTTP) Close() error { return nil }
 // Dial opens a connection, which is closed when ctx ends: so a server that does not answer holds
 // no run.
 func (h *HTTP) Dial(ctx context.Context) (Conn, error) {
-	c := &httpConn{ctx: ctx, address: h.address, in: make([]byte, answerBytes)}
+	c := &httpConn{ctx: ctx, address: h.address, blind: h.blind, in: make([]byte, answerBytes)}
 	return c, c.dial()
 }
 
@@ -45,6 +46,9 @@ type httpConn struct {
 	from    int // what has come and is not read yet is in[from:to]
 	to      int
 	answer  answer
+	blind   bool
+	body    []byte // of the answer to a composite start
+	keeps   int    // how many bytes of it may still be kept
 }
 
 func (c *httpConn) dial() error {
@@ -57,12 +61,21 @@ func (c *httpConn) dial() error {
 	return nil
 }
 
-// Do sends r and reads the whole answer. Wanted is any 2xx.
+// keptOfItem bounds what is kept of an answer for each item of the request: some six times as long as
+// the ids need.
+const keptOfItem = 1 << 10
+
+// Do sends r and reads the whole answer. Wanted is any 2xx, and that of a composite start what its
+// items want.
 func (c *httpConn) Do(r *Request) error {
 	if c.socket == nil {
 		if err := c.dial(); err != nil {
 			return err
 		}
+	}
+	c.body, c.keeps = c.body[:0], 0
+	if !c.blind {
+		c.keeps = keptOfItem * len(r.Items)
 	}
 	c.out = appendRequest(c.out[:0], r, c.address)
 	_, err := c.socket.Write(c.out)
@@ -78,7 +91,10 @@ func (c *httpConn) Do(r *Request) error {
 	if c.answer.status/100 != 2 {
 		return &StatusError{Status: c.answer.status}
 	}
-	return nil
+	if c.blind {
+		return nil
+	}
+	return checkItems(r.Items, c.body)
 }
 
 // Started is the service that the last answer's Location named, 0 for none.
@@ -144,6 +160,10 @@ func Kind(err error) string {
 	switch {
 	case errors.As(err, &status):
 		return status.Error()
+	case errors.Is(err, ErrFound):
+		return ErrFound.Error()
+	case errors.Is(err, ErrCreated):
+		return ErrCreated.Error()
 	case errors.Is(err, errMalformed):
 		return "malformed answer"
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):

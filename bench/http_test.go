@@ -2,6 +2,7 @@ package bench
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -100,6 +101,55 @@ func TestBadAnswers(t *testing.T) {
 		}
 		if err := c.Do(&Request{Method: "GET", Path: "/"}); err != nil {
 			t.Errorf("%.60q: the next request: %v", answer, err)
+		}
+	}
+}
+
+// The answer to a composite start must say for each item what the item wants, however it is written
+// and cut; the connection goes on after one that does not.
+func TestOutcomesAreChecked(t *testing.T) {
+	const created, found = `{"service_id":1,"created":"true"},"state":{"state_id":1,"created":"false"}`, `{"service_id" : 2, "created" : "false"},"task":{"created":"true"}`
+	answer := func(items ...string) string {
+		body := `{"services":[{"service":` + strings.Join(items, `},{"service":`) + `}]}`
+		return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	}
+	many := make([]string, 100)
+	wanted := make([]Want, len(many))
+	for i := range many {
+		many[i], wanted[i] = created+strings.Repeat(" ", 300), Created // longer than the buffer
+	}
+	for _, c := range []struct {
+		wants  []Want
+		answer string
+		kind   string
+	}{
+		{[]Want{Created}, answer(created), ""},
+		{[]Want{Found}, answer(found), ""},
+		{[]Want{Either, Either}, answer(found, created), ""},
+		{[]Want{Found, Created}, answer(found, created), ""},
+		{wanted, answer(many...), ""},
+		{[]Want{Created}, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1e\r\n{\"service_id\":1,\"created\":\"tru\r\n2\r\ne\"\r\n0\r\n\r\n", ""},
+		{[]Want{Created}, answer(found), ErrFound.Error()},
+		{[]Want{Created, Created}, answer(created, found), ErrFound.Error()},
+		{[]Want{Found}, answer(created), ErrCreated.Error()},
+		{[]Want{Found}, answer(found, found), "malformed answer"},
+		{[]Want{Found, Found}, answer(found), "malformed answer"},
+		{[]Want{Found}, "HTTP/1.1 204 None\r\n\r\n", "malformed answer"},
+	} {
+		conn := scripted(t, c.answer, answer(created))
+		items := make([]Item, len(c.wants))
+		for i, want := range c.wants {
+			items[i].Wants = want
+		}
+		kind := ""
+		if err := conn.Do(&Request{Method: "POST", Path: "/", Items: items}); err != nil {
+			kind = Kind(err)
+		}
+		if kind != c.kind {
+			t.Errorf("wanted %v, answered %.100q: %q, want %q", c.wants, c.answer, kind, c.kind)
+		}
+		if err := conn.Do(&Request{Method: "POST", Path: "/", Items: []Item{{Wants: Created}}}); err != nil {
+			t.Errorf("%.100q: the next request: %v", c.answer, err)
 		}
 	}
 }

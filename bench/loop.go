@@ -83,10 +83,15 @@ func (w *worker) do(r *Request, start time.Duration) {
 	if start >= w.load.Warmup {
 		w.shard.answered(done-start, done, err)
 	}
-	var status *StatusError
-	if err != nil && !errors.As(err, &status) {
+	if err != nil && !inStep(err) {
 		w.clock.until(done + afterBroken)
 	}
+}
+
+// inStep tells that the request was answered, and the connection can go on.
+func inStep(err error) bool {
+	var status *StatusError
+	return errors.As(err, &status) || errors.Is(err, ErrFound) || errors.Is(err, ErrCreated)
 }
 
 func stopped(stop <-chan struct{}) bool {

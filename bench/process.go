@@ -21,8 +21,8 @@ const (
 	lastWords = 2_000
 )
 
-// process is a server that was started for the run, asked over HTTP, and is stopped by Close.
-type process struct {
+// Process is a server that was started for the run, asked over HTTP, and is stopped by Close.
+type Process struct {
 	*HTTP
 	cmd    *exec.Cmd
 	stdin  io.Closer
@@ -35,9 +35,10 @@ type process struct {
 
 var servingOn = regexp.MustCompile(`serving on http://(\S+?),?\s`)
 
-// startProcess runs a command that says on stderr where it serves, and returns once it has.
-func startProcess(name, path string, args []string, after func() error) (Target, error) {
-	p := &process{cmd: exec.Command(path, args...), after: after, ended: make(chan struct{}), server: make(chan string, 1)}
+// StartProcess runs a command that says on stderr where it serves, and returns once it has. It calls
+// after when the process has ended.
+func StartProcess(name, path string, args []string, after func() error) (*Process, error) {
+	p := &Process{cmd: exec.Command(path, args...), after: after, ended: make(chan struct{}), server: make(chan string, 1)}
 	// Ctrl-C at the terminal is for the bench, which then stops its servers.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	stdin, err := p.cmd.StdinPipe()
@@ -66,7 +67,7 @@ func startProcess(name, path string, args []string, after func() error) (Target,
 }
 
 // listen follows what the process says until it ends.
-func (p *process) listen(stderr io.Reader) {
+func (p *Process) listen(stderr io.Reader) {
 	lines := bufio.NewScanner(stderr)
 	for lines.Scan() {
 		line := append(lines.Bytes(), '\n')
@@ -85,17 +86,31 @@ func (p *process) listen(stderr io.Reader) {
 	close(p.ended)
 }
 
-func (p *process) words() string {
+func (p *Process) words() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return string(p.said)
 }
 
 // PID is the process that is watched.
-func (p *process) PID() int { return p.cmd.Process.Pid }
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Kill ends the process as a crash would.
+func (p *Process) Kill() error {
+	_ = p.cmd.Process.Kill()
+	<-p.ended
+	_ = p.stdin.Close()
+	return p.after()
+}
+
+// Written is what a process that has ended caused to be written to disk, in bytes.
+func (p *Process) Written() int64 {
+	const block = 512 // bytes: the kernel counts in these, whatever the disk's are
+	return p.cmd.ProcessState.SysUsage().(*syscall.Rusage).Oublock * block
+}
 
 // Close asks the process to end, and ends it when it does not.
-func (p *process) Close() error {
+func (p *Process) Close() error {
 	select {
 	case <-p.ended:
 		return errors.Join(fmt.Errorf("process %d ended by itself (%v): %s", p.PID(), p.cmd.ProcessState, p.words()), p.after())

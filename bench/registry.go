@@ -40,7 +40,7 @@ func Register(name, about string, open Constructor) {
 
 func init() {
 	Register("serve", "switchboard serve, started on a free port and a folder of its own", openServe)
-	Register(Ceiling, "a process that reads the body and answers 150 bytes: what HTTP alone costs", openCeiling)
+	Register(Ceiling, "a process that reads the body and answers 200 bytes: what HTTP alone costs", openCeiling)
 	Register("engine", "the engine in this process, without HTTP", openEmbedded)
 }
 
@@ -89,12 +89,21 @@ func Start(name string, s Setup, command ...string) (Target, error) {
 		return nil, err
 	}
 	args := append(append(s.Command[1:len(s.Command):len(s.Command)], command...), "--data", dir)
-	return startProcess(name, s.Command[0], args, func() error { return os.RemoveAll(dir) })
+	p, err := StartProcess(name, s.Command[0], args, func() error { return os.RemoveAll(dir) })
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 func openCeiling(ctx context.Context, s Setup) (Target, error) {
 	args := append(s.Command[1:len(s.Command):len(s.Command)], CeilingCommand)
-	return startProcess(Ceiling, s.Command[0], args, func() error { return nil })
+	p, err := StartProcess(Ceiling, s.Command[0], args, func() error { return nil })
+	if err != nil {
+		return nil, err
+	}
+	p.blind = true
+	return p, nil
 }
 
 func openEmbedded(ctx context.Context, s Setup) (Target, error) {

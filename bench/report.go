@@ -113,6 +113,9 @@ func (r *Report) Title() string {
 	if w.Items > 1 {
 		fmt.Fprintf(&b, ", %d items a request", w.Items)
 	}
+	if w.Body != Bodies[0][0] {
+		fmt.Fprintf(&b, ", %s bodies", w.Body)
+	}
 	fmt.Fprintf(&b, "; %d connections", l.Connections)
 	if l.Rate > 0 {
 		fmt.Fprintf(&b, ", %.6g requests a second", l.Rate)

@@ -45,7 +45,7 @@ func TestEveryWorkload(t *testing.T) {
 		for _, about := range Workloads {
 			for _, rate := range []float64{0, 500} {
 				seed++
-				w := Workload{Name: about[0], Seed: seed, Creating: 0.5, Customers: 40, Items: 2}
+				w := Workload{Name: about[0], Seed: seed, Creating: 0.5, Customers: 40, Items: 2, Body: Bodies[seed%2][0]}
 				l := Load{Connections: 4, Rate: rate, Warmup: 10 * time.Millisecond, Duration: 80 * time.Millisecond}
 				round, err := NewSubject(target, w, new(bytes.Buffer)).Run(t.Context(), l)
 				if err != nil {
@@ -55,6 +55,30 @@ func TestEveryWorkload(t *testing.T) {
 					t.Errorf("%s, %s at %v/s: %d requests, %v, first %q", target.Name(), w.Name, rate, round.Requests, round.Errors, round.FirstError)
 				}
 			}
+		}
+	}
+}
+
+// A second run with the same seed finds what the first created; each such answer is an error of its
+// own kind, and no latency.
+func TestWrongOutcomesAreErrors(t *testing.T) {
+	target, err := NewEmbedded(engine.Options{Dir: "data", FS: vfs.NewMem(), Memory: engine.MinMemory}, func() error { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := target.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	l := Load{Connections: 1, Rate: 1_000, Duration: 20 * time.Millisecond}
+	for run, want := range []string{"", ErrFound.Error()} {
+		round, err := NewSubject(target, newWorkload("composite"), nil).Run(t.Context(), l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := round.Errors[want]; run == 0 && len(round.Errors) > 0 || run == 1 && (n == 0 || round.Requests > 0) {
+			t.Errorf("run %d: %d answered as wanted, errors %v", run, round.Requests, round.Errors)
 		}
 	}
 }

@@ -1,6 +1,9 @@
 package bench
 
-import "context"
+import (
+	"context"
+	"errors"
+)
 
 // Target is what a load is put on: Switchboard over HTTP, the engine in-process, or a rival.
 type Target interface {
@@ -32,9 +35,39 @@ type Request struct {
 // Item is one item of a composite start.
 type Item struct {
 	Customer, Service, State, Task string // customer_id and the three types
+	Wants                          Want
 	ServiceJSON                    []byte // each event as JSON
 	StateJSON, TaskJSON            []byte
 }
+
+// Want is what an item's answer must say of its service. Anything else is an error, although the
+// server answered with success.
+type Want uint8
+
+// The zero Want takes either: what is made before a run may be there from another one of the same
+// seed.
+const (
+	Either Want = iota
+	Created
+	Found
+)
+
+// Check looks at an answer that says whether the item's service was created.
+func (i *Item) Check(created bool) error {
+	switch {
+	case i.Wants == Created && !created:
+		return ErrFound
+	case i.Wants == Found && created:
+		return ErrCreated
+	}
+	return nil
+}
+
+// What Check finds wrong; each is a kind of error of its own in reports.
+var (
+	ErrFound   = errors.New("found where it should have created")
+	ErrCreated = errors.New("created where it should have found")
+)
 
 // Starter is a Conn that tells which service the last answered start made, 0 for none. A
 // conversation needs it.

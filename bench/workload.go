@@ -13,6 +13,13 @@ type Workload struct {
 	Customers int     // that are found or read
 	Skew      float64 // above 1: they are drawn by Zipf's law with this exponent; 0: all alike
 	Items     int     // of one composite start
+	Body      string  // of an item of it: one of Bodies
+}
+
+// Bodies are what an item of a composite start says, each with a sentence on it.
+var Bodies = [][2]string{
+	{"page", "the contract's example, with notes, offers and numbers drawn anew"},
+	{"small", "customer and types and nothing else, as a program that embeds the engine may send"},
 }
 
 // Workloads are the names, each with a sentence on what it asks for.
@@ -35,15 +42,13 @@ const (
 
 // Check refuses what makes no sense, naming the field as the command line does.
 func (w Workload) Check() error {
-	known := false
-	names := make([]string, len(Workloads))
-	for i, about := range Workloads {
-		names[i] = about[0]
-		known = known || w.Name == about[0]
+	if err := oneOf("workload", Workloads, w.Name); err != nil {
+		return err
+	}
+	if err := oneOf("body", Bodies, w.Body); err != nil {
+		return err
 	}
 	switch {
-	case !known:
-		return fmt.Errorf("workload must be one of %s, not %q", strings.Join(names, ", "), w.Name)
 	case w.Creating < 0 || w.Creating > 1:
 		return fmt.Errorf("creating must be from 0 to 1, not %v", w.Creating)
 	case w.Customers < 1 || w.Customers > MaxCustomers:
@@ -54,6 +59,17 @@ func (w Workload) Check() error {
 		return fmt.Errorf("items must be from 1 to %d, not %d", MaxItems, w.Items)
 	}
 	return nil
+}
+
+func oneOf(field string, names [][2]string, name string) error {
+	var all []string
+	for _, about := range names {
+		if about[0] == name {
+			return nil
+		}
+		all = append(all, about[0])
+	}
+	return fmt.Errorf("%s must be one of %s, not %q", field, strings.Join(all, ", "), name)
 }
 
 // known is how many customers must be there before the run.

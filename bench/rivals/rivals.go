@@ -145,6 +145,9 @@ func checkOutcomes(name string, r *bench.Request, outcomes []outcome) error {
 		if o.service <= 0 || o.state <= 0 || (o.task <= 0) != (len(r.Items[i].TaskJSON) == 0) {
 			return fmt.Errorf("%s: the answer to item %d lacks an id: %+v", name, i, o)
 		}
+		if err := r.Items[i].Check(o.serviceCreated); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
 	}
 	return nil
 }

@@ -246,6 +246,26 @@ func TestItems(t *testing.T) {
 	})
 }
 
+// An answer that is not what the item wants is an error of its kind.
+func TestWants(t *testing.T) {
+	each(t, func(t *testing.T, target bench.Target) {
+		c, i := dial(t, target), item("anna", "Renew", "Identify", "Ask")
+		for _, step := range []struct {
+			want bench.Want
+			err  error
+		}{{bench.Found, bench.ErrCreated}, {bench.Created, bench.ErrFound}, {bench.Found, nil}, {bench.Either, nil}} {
+			i.Wants = step.want
+			err := c.Do(request(i))
+			if o, e := c.outcomes(); err == nil && e == nil { // nethttp's own connection leaves it to us
+				err = checkOutcomes(target.Name(), request(i), o)
+			}
+			if !errors.Is(err, step.err) {
+				t.Errorf("wanted %v: %v, want %v", step.want, err, step.err)
+			}
+		}
+	})
+}
+
 // Of fifty identical requests at once one creates, and all get the same ids; also with two
 // services a request, named in both orders.
 func TestIdenticalAtOnce(t *testing.T) {

@@ -33,6 +33,7 @@ type benchRun struct {
 	Customers int     `placeholder:"N" default:"20000" help:"Customers that are found or read, created before the run (${default})." group:"Workload"`
 	Skew      float64 `placeholder:"S" default:"0" help:"Draw them by Zipf's law with this exponent, above 1 (0: all alike)." group:"Workload"`
 	Items     int     `placeholder:"N" default:"1" help:"Items of one composite start (${default})." group:"Workload"`
+	Body      string  `placeholder:"NAME" default:"page" help:"What an item says: page, the contract's example with notes, offers and numbers drawn anew, or small, customer and types and nothing else (${default})." group:"Workload"`
 	Seed      uint64  `placeholder:"N" default:"0" help:"Decides customers and bodies; runs on one server need different ones, or they find each other's (0: a random one, which is printed)." group:"Workload"`
 
 	Connections int           `placeholder:"N" default:"64" help:"Connections, each with one request at a time (${default})." group:"Load"`
@@ -77,7 +78,7 @@ func (b *benchRun) Validate() error {
 }
 
 func (b *benchRun) workload() bench.Workload {
-	return bench.Workload{Name: b.Workload, Seed: b.Seed, Creating: b.Creating, Customers: b.Customers, Skew: b.Skew, Items: b.Items}
+	return bench.Workload{Name: b.Workload, Seed: b.Seed, Creating: b.Creating, Customers: b.Customers, Skew: b.Skew, Items: b.Items, Body: b.Body}
 }
 
 func (b *benchRun) load() bench.Load {

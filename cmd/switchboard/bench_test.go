@@ -39,6 +39,7 @@ func TestBenchCommand(t *testing.T) {
 func TestBenchFlags(t *testing.T) {
 	for want, args := range map[string]string{
 		"--workload must be":    "bench --workload nothing",
+		"--body must be":        "bench --body large",
 		"--creating must be":    "bench --creating 2",
 		"--connections must be": "bench --connections 0",
 		"--duration must be":    "bench --duration 1ms",

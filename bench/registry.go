@@ -102,7 +102,6 @@ func openCeiling(ctx context.Context, s Setup) (Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.blind = true
 	return p, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -95,8 +96,8 @@ func (b *benchRun) Run() error {
 	for b.Seed == 0 {
 		b.Seed = uint64(rand.Uint32())
 	}
-	if os.Getenv("GOMAXPROCS") == "" {
-		// As serve does, for an engine in here; and a connection that writes keeps its place.
+	if os.Getenv("GOMAXPROCS") == "" && (b.Rate > 0 || b.Search != "" || slices.Contains(b.Targets, "engine")) {
+		// As serve does, for an engine in here; and who waits for what is due keeps its place.
 		runtime.GOMAXPROCS(2 * runtime.NumCPU())
 	}
 	subjects, err := b.open(ctx)

@@ -13,10 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/alecthomas/units"
-
 	"github.com/switchboard-cs/switchboard/bench"
-	"github.com/switchboard-cs/switchboard/engine"
 )
 
 // benchCommand is what may be said behind bench.
@@ -45,9 +42,10 @@ type benchRun struct {
 
 	Search string `placeholder:"BOUND" help:"Look for the highest rate that keeps a latency, such as p99=3ms (also p50, p90, p99.9, p99.99, max); --rate and --rounds do not count then." group:"Load"`
 
-	ServeFlags string           `placeholder:"FLAGS" help:"Flags of the server that the target serve starts, such as --serve-flags='--memory 1GiB --tail 64MiB'." group:"Targets"`
-	Memory     units.Base2Bytes `placeholder:"SIZE" help:"Memory of the target engine (half of the machine's; at least 64MiB)." group:"Targets"`
-	Scratch    string           `placeholder:"DIR" help:"Where targets make their folders, which are removed after (the system's place for temporary files)." group:"Targets"`
+	ServeFlags string `placeholder:"FLAGS" help:"Other flags of the server that the target serve starts, such as --serve-flags='--max-body 4MiB --deadline 1s'." group:"Targets"`
+	Scratch    string `placeholder:"DIR" help:"Where targets make their folders, which are removed after (the system's place for temporary files)." group:"Targets"`
+
+	engineFlags `embed:""`
 
 	JSON string `name:"json" placeholder:"FILE" help:"Write all that was found out, for switchboard bench compare." group:"Reports"`
 	HTML string `name:"html" placeholder:"FILE" help:"Write a page with plots over time and by percentile, which needs no other file." group:"Reports"`
@@ -67,8 +65,8 @@ func (b *benchRun) Validate() error {
 	if b.Rounds < 1 || b.Rounds > maxRounds {
 		return fmt.Errorf("--rounds must be from 1 to %d, not %d", maxRounds, b.Rounds)
 	}
-	if b.Memory != 0 && b.Memory < engine.MinMemory {
-		return fmt.Errorf("--memory must be at least %v, not %v", units.Base2Bytes(engine.MinMemory), b.Memory)
+	if err := b.engineFlags.Validate(); err != nil {
+		return err
 	}
 	if b.Search != "" {
 		if _, err := bench.ParseBound(b.Search); err != nil {
@@ -160,7 +158,7 @@ func (b *benchRun) open(ctx context.Context) (subjects []*bench.Subject, err err
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
-	setup := bench.Setup{Command: []string{self}, Scratch: b.Scratch, ServeArgs: strings.Fields(b.ServeFlags), Engine: engine.Options{Memory: int64(b.Memory)}}
+	setup := bench.Setup{Command: []string{self}, Scratch: b.Scratch, ServeArgs: append(b.args(), strings.Fields(b.ServeFlags)...), Engine: b.engine()}
 	for _, name := range b.Targets {
 		t, err := bench.Open(ctx, name, setup)
 		if err != nil {

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/alecthomas/kong"
 )
 
 // The bench starts a server and the ceiling, puts load on both, leaves neither process nor folder
@@ -17,7 +19,7 @@ func TestBenchCommand(t *testing.T) {
 		t.Fatal(err)
 	}
 	out, err := command("bench", "serve", "ceiling", "--connections", "4", "--duration", "50ms", "--warmup", "10ms", "--rounds", "3",
-		"--serve-flags=--memory 64MiB", "--scratch", scratch, "--json", report, "--html", page).CombinedOutput()
+		"--memory", "64MiB", "--serve-flags=--deadline 4s", "--scratch", scratch, "--json", report, "--html", page).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -35,6 +37,21 @@ func TestBenchCommand(t *testing.T) {
 	}
 }
 
+// The engine's flags reach a server that is started as they were said, zeros included.
+func TestEngineFlagsArePassedOn(t *testing.T) {
+	parse := func(args []string) (f struct{ engineFlags }) {
+		if _, err := kong.Must(&f).Parse(args); err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	said := parse([]string{"--reserve=0B", "--memory=1GiB", "--expire-after=90m", "--strict", "--max-key=300B"})
+	again := parse(said.args())
+	if again != said || said.Reserve != 0 || said.Tail == 0 {
+		t.Errorf("said %+v, passed on as %q, which are %+v", said, said.args(), again)
+	}
+}
+
 // A flag that makes no sense is named.
 func TestBenchFlags(t *testing.T) {
 	for want, args := range map[string]string{
@@ -44,6 +61,7 @@ func TestBenchFlags(t *testing.T) {
 		"--connections must be": "bench --connections 0",
 		"--duration must be":    "bench --duration 1ms",
 		"--rounds must be":      "bench --rounds 0",
+		"--memory must be":      "bench --memory 1MiB",
 		"--search must be":      "bench --search p98=1ms",
 		"--regression must be":  "bench compare a b --regression much",
 		"target must be":        "bench nobody",

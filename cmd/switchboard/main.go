@@ -24,6 +24,7 @@ func main() {
 		kong.Name("switchboard"),
 		kong.Description("A context service for call centres: which services, states and tasks are open for a customer. It answers the API of Genesys Context Services 8.5 for these, and only what is safely on disk."),
 		kong.Vars{"targets": names(bench.Targets()), "workloads": names(bench.Workloads)},
+		kong.PostBuild(groupEngineFlags),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}),
 	)
 	command, err := parser.Parse(os.Args[1:])

@@ -60,7 +60,7 @@ func Open(ctx context.Context, name string, s Setup) (Target, error) {
 		if err != nil || u.Scheme != "http" || u.Port() == "" || strings.Trim(u.Path, "/") != "" {
 			return nil, fmt.Errorf("target must be a name or http://HOST:PORT, not %q", name)
 		}
-		return NewHTTP(name, u.Host), nil
+		return newGiven(name, u.Host), nil
 	}
 	e, ok := registry[name]
 	if !ok {

@@ -24,6 +24,7 @@ type Report struct {
 	Machine  string    `json:"machine"`
 	Workload Workload  `json:"workload"`
 	Load     Load      `json:"load"`
+	Search   string    `json:"search,omitempty"` // the bound that each target's own rate was looked for with
 	Targets  []*Rounds `json:"targets"`
 }
 
@@ -117,9 +118,12 @@ func (r *Report) Title() string {
 		fmt.Fprintf(&b, ", %s bodies", w.Body)
 	}
 	fmt.Fprintf(&b, "; %d connections", l.Connections)
-	if l.Rate > 0 {
+	switch {
+	case r.Search != "":
+		fmt.Fprintf(&b, ", the highest rate that keeps %s", r.Search)
+	case l.Rate > 0:
 		fmt.Fprintf(&b, ", %.6g requests a second", l.Rate)
-	} else {
+	default:
 		b.WriteString(", each sending when it was answered")
 	}
 	fmt.Fprintf(&b, "; %v after %v of warm-up; seed %d", l.Duration, l.Warmup, w.Seed)

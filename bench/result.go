@@ -6,9 +6,10 @@ import (
 
 // Round is what one run on one target came to. Times of requests are in milliseconds.
 type Round struct {
-	Seconds     float64          `json:"seconds"`  // from the end of the warm-up to the last answer
-	Requests    int64            `json:"requests"` // answered as wanted
-	Rate        float64          `json:"rate"`     // of these, a second
+	Asked       float64          `json:"asked,omitempty"` // requests a second that were due; 0 where each followed an answer
+	Seconds     float64          `json:"seconds"`         // from the end of the warm-up to the last answer
+	Requests    int64            `json:"requests"`        // answered as wanted
+	Rate        float64          `json:"rate"`            // of these, a second
 	Errors      map[string]int64 `json:"errors,omitempty"`
 	FirstError  string           `json:"first_error,omitempty"`
 	Unsent      int64            `json:"unsent,omitempty"` // due and never sent; they count in Latency with the time they waited
@@ -74,6 +75,7 @@ func (w *watch) round() *Round {
 	answered := t.latency.TotalCount() - t.unsent
 	seconds := max((t.last - w.load.Warmup).Seconds(), w.load.Duration.Seconds())
 	r := &Round{
+		Asked:       w.load.Rate,
 		Seconds:     seconds,
 		Requests:    answered,
 		Rate:        float64(answered) / seconds,

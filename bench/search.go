@@ -44,8 +44,7 @@ func ParseBound(text string) (Bound, error) {
 }
 
 // keeps tells whether a round at some rate stayed within the bound, what was never sent included,
-// with no error and in fact at
-// that rate.
+// with no error and in fact at that rate.
 func (b Bound) keeps(r *Round, rate float64) bool {
 	const enough = 0.98 // what is in flight at the end is a part of a short run
 	return len(r.Errors) == 0 && r.Rate >= enough*rate && b.of(r.Latency) <= milliseconds(int64(b.Limit))

@@ -73,5 +73,5 @@ var (
 // conversation needs it.
 type Starter interface{ Started() int64 }
 
-// Local is a Target whose process can be watched from here.
+// Local is a Target whose process can be watched from here; 0 for none.
 type Local interface{ PID() int }

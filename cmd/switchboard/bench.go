@@ -40,7 +40,7 @@ type benchRun struct {
 	Duration    time.Duration `placeholder:"TIME" default:"5s" help:"Time that counts, of one target in one round (${default})." group:"Load"`
 	Rounds      int           `placeholder:"N" default:"1" help:"Times that the targets take turns; with 3 or more, medians mean something (${default})." group:"Load"`
 
-	Search string `placeholder:"BOUND" help:"Look for the highest rate that keeps a latency, such as p99=3ms (also p50, p90, p99.9, p99.99, max); --rate and --rounds do not count then." group:"Load"`
+	Search string `placeholder:"BOUND" help:"Look for the highest rate that keeps a latency, such as p99=3ms (also p50, p90, p99.9, p99.99, max); the rounds are then at the rate found, and --rate does not count." group:"Load"`
 
 	ServeFlags string `placeholder:"FLAGS" help:"Other flags of the server that the target serve starts, such as --serve-flags='--max-body 4MiB --deadline 1s'." group:"Targets"`
 	Scratch    string `placeholder:"DIR" help:"Where targets make their folders, which are removed after (the system's place for temporary files)." group:"Targets"`
@@ -109,13 +109,17 @@ func (b *benchRun) Run() error {
 	if err != nil {
 		return err
 	}
-	if b.Search != "" {
-		return b.search(ctx, subjects)
-	}
 	report := bench.NewReport(b.workload(), b.load())
+	loads := slices.Repeat([]bench.Load{b.load()}, len(subjects))
+	if b.Search != "" {
+		if err := b.search(ctx, subjects, loads); err != nil {
+			return err
+		}
+		report.Load.Rate, report.Search = 0, b.Search
+	}
 	for range b.Rounds {
-		for _, s := range subjects {
-			round, err := s.Run(ctx, b.load())
+		for i, s := range subjects {
+			round, err := s.Run(ctx, loads[i])
 			if err != nil {
 				return err
 			}
@@ -136,19 +140,21 @@ func (b *benchRun) Run() error {
 	return nil
 }
 
-// search says for each target the highest rate that keeps the bound.
-func (b *benchRun) search(ctx context.Context, subjects []*bench.Subject) error {
+// search says for each target the highest rate that keeps the bound, and sets it in its load.
+func (b *benchRun) search(ctx context.Context, subjects []*bench.Subject, loads []bench.Load) error {
 	bound, err := bench.ParseBound(b.Search)
 	if err != nil {
 		return err
 	}
-	for _, s := range subjects {
-		rate, err := s.Search(ctx, b.load(), bound, os.Stderr)
+	for i, s := range subjects {
+		rate, err := s.Search(ctx, loads[i], bound, os.Stderr)
 		if err != nil {
 			return err
 		}
+		loads[i].Rate = rate
 		fmt.Printf("%s keeps %s=%v up to %.0f requests a second\n", s.Target.Name(), bound.Name, bound.Limit, rate)
 	}
+	fmt.Println()
 	return nil
 }
 

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/switchboard-cs/switchboard/bench"
 )
 
 // The bench starts a server and the ceiling, puts load on both, leaves neither process nor folder
@@ -34,6 +36,33 @@ func TestBenchCommand(t *testing.T) {
 	}
 	if out, err = command("bench", "compare", report, report).CombinedOutput(); err != nil || strings.Count(string(out), "noise") < 5 {
 		t.Errorf("a report compared with itself: %v\n%s", err, out)
+	}
+}
+
+// A search ends with rounds at the rate that it found for each target, in a report like any other.
+func TestBenchSearch(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.json")
+	out, err := command("bench", "serve", "ceiling", "--connections", "2", "--duration", "30ms", "--warmup", "10ms", "--rounds", "3",
+		"--search", "max=10s", "--json", path).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	report, err := bench.ReadReport(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, target := range report.Targets {
+		for _, round := range target.Rounds {
+			if len(target.Rounds) != 3 || round.Asked == 0 || round.Asked != target.Rounds[0].Asked {
+				t.Errorf("%s: %d rounds, one of which was asked for %v/s", target.Name, len(target.Rounds), round.Asked)
+			}
+		}
+	}
+	if a, b := report.Targets[0].Rounds[0].Asked, report.Targets[1].Rounds[0].Asked; a == b {
+		t.Errorf("both targets were asked for %v/s", a)
+	}
+	if !strings.Contains(report.Title(), "the highest rate that keeps max=10s") {
+		t.Errorf("the report is titled %s", report.Title())
 	}
 }
 

@@ -2,7 +2,9 @@ package bench
 
 import (
 	"bytes"
+	"cmp"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -67,6 +69,26 @@ func TestNothingToCompare(t *testing.T) {
 		if _, err := Compare(reportOf("serve", 1, 2, 3), after); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
 		}
+	}
+}
+
+// A line of many points is thinned without losing its lowest and highest ones.
+func TestChartsAreThin(t *testing.T) {
+	c := Chart{Title: "t", Lines: []Line{{Name: "dips"}}}
+	for i := range 10_000 {
+		c.Lines[0].Points = append(c.Lines[0].Points, [2]float64{float64(i), 50})
+	}
+	c.Lines[0].Points[4_321][1], c.Lines[0].Points[7_777][1] = 3, 98
+	svg, err := c.SVG()
+	if err != nil || len(svg) > 20_000 {
+		t.Errorf("%d bytes (%v)", len(svg), err)
+	}
+	points := c.Lines[0].Points
+	if len(points) > mostPoints || !slices.Contains(points, [2]float64{4_321, 3}) || !slices.Contains(points, [2]float64{7_777, 98}) {
+		t.Errorf("%d points are left, without the dip or the peak", len(points))
+	}
+	if !slices.IsSortedFunc(points, func(a, b [2]float64) int { return cmp.Compare(a[0], b[0]) }) {
+		t.Error("the points are out of order")
 	}
 }
 

@@ -6,127 +6,109 @@ import (
 	html "html/template"
 	"math"
 	"os"
+	"slices"
 	"strings"
-
-	"gonum.org/v1/plot"
-	"gonum.org/v1/plot/plotter"
-	"gonum.org/v1/plot/plotutil"
-	"gonum.org/v1/plot/vg"
-	"gonum.org/v1/plot/vg/draw"
-	"gonum.org/v1/plot/vg/vgsvg"
-)
-
-// The size of one plot on the page.
-const (
-	plotWidth  = 16 * vg.Centimeter
-	plotHeight = 9 * vg.Centimeter
 )
 
 var page = html.Must(html.New("page").Parse(`<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>switchboard bench</title>
-<style>body{font:15px sans-serif;margin:2em}svg{max-width:100%;height:auto}pre{overflow-x:auto}</style>
+<style>
+body{font:15px sans-serif;margin:2em}
+pre{overflow-x:auto}
+div{display:grid;grid-template-columns:repeat(auto-fit,minmax(30em,1fr));gap:2em}
+svg{width:100%;height:auto}
+</style>
 <h1>switchboard bench</h1>
 <p>{{.When}}, {{.Machine}}</p>
 <pre>{{.Table}}</pre>
-{{range .Plots}}{{.}}
-{{end}}</html>
+<div>{{range .Charts}}{{.}}
+{{end}}</div></html>
 `))
 
-// WriteHTML writes the table and plots as one page without references to anything else.
+// WriteHTML writes the table and charts as one page without references to anything else.
 func (r *Report) WriteHTML(path string) error {
 	var table bytes.Buffer
 	if err := r.WriteTable(&table); err != nil {
 		return err
 	}
-	var plots []html.HTML
-	for _, p := range r.plots() {
-		svg, err := drawn(p)
+	var charts []html.HTML
+	for _, c := range r.Charts() {
+		svg, err := c.SVG()
 		if err != nil {
-			return fmt.Errorf("draw %q: %w", p.Title.Text, err)
+			return err
 		}
-		plots = append(plots, svg)
+		charts = append(charts, html.HTML(svg[strings.Index(svg, "<svg"):])) // without the head of a file
 	}
 	var b bytes.Buffer
-	if err := page.Execute(&b, map[string]any{"When": r.When, "Machine": r.Machine, "Table": table.String(), "Plots": plots}); err != nil {
+	if err := page.Execute(&b, map[string]any{"When": r.When, "Machine": r.Machine, "Table": table.String(), "Charts": charts}); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return os.WriteFile(path, b.Bytes(), 0o644)
 }
 
-// drawn is a plot as SVG within a page: without the head of a file of its own.
-func drawn(p *plot.Plot) (html.HTML, error) {
-	c := vgsvg.New(plotWidth, plotHeight)
-	p.Draw(draw.New(c))
-	var b strings.Builder
-	if _, err := c.WriteTo(&b); err != nil {
-		return "", err
-	}
-	svg := b.String()
-	return html.HTML(svg[strings.Index(svg, "<svg"):]), nil
-}
-
-// plots are of the rounds one behind the other, as they were.
-func (r *Report) plots() (plots []*plot.Plot) {
-	for _, over := range []struct {
-		title, unit string
-		of          func(Point) float64
-	}{
-		{"Rate", "requests/s", func(p Point) float64 { return p.Rate }},
-		{"p99 of each window", "ms", func(p Point) float64 { return p.P99 }},
-		{"CPU of the server", "cores", func(p Point) float64 { return p.CPU }},
-		{"Memory of the server", "MiB", func(p Point) float64 { return float64(p.Memory) / (1 << 20) }},
-		{"Written to disk by the server in each window", "MiB", func(p Point) float64 { return float64(p.Written) / (1 << 20) }},
+// Charts are all that there are of a report.
+func (r *Report) Charts() (charts []*Chart) {
+	const mib = 1 << 20
+	for _, c := range []*Chart{
+		r.RateOverTime(),
+		r.overTime("p99 of each window", "milliseconds", func(p Point) float64 { return p.P99 }),
+		r.Percentiles(),
+		r.overTime("CPU of the server", "cores", func(p Point) float64 { return p.CPU }),
+		r.overTime("Memory of the server", "MiB", func(p Point) float64 { return float64(p.Memory) / mib }),
+		r.overTime("Written to disk by the server", "MiB a second", func(p Point) float64 { return float64(p.Written) / mib / p.Long }),
 	} {
-		p := plot.New()
-		p.Title.Text, p.X.Label.Text, p.Y.Label.Text = over.title, "s", over.unit
-		seen := false
-		for i, t := range r.Targets {
-			var line plotter.XYs
-			begins := 0.0
-			for _, round := range t.Rounds {
-				for _, point := range round.Points {
-					v := over.of(point)
-					seen = seen || v > 0
-					line = append(line, plotter.XY{X: begins + point.At, Y: v})
-				}
-				begins += r.Load.Duration.Seconds()
-			}
-			add(p, i, t.Name, line)
-		}
-		p.Y.Min = 0
-		if seen {
-			plots = append(plots, p)
+		if slices.ContainsFunc(c.Lines, func(l Line) bool { return len(l.Points) > 0 }) {
+			charts = append(charts, c)
 		}
 	}
-	return append(plots, r.percentiles())
+	return charts
 }
 
-// percentiles is latency by percentile, of each target's round in the middle: each step to the
-// right is ten times rarer.
-func (r *Report) percentiles() *plot.Plot {
-	const rarest = 6 // nines
-	p := plot.New()
-	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = "Latency by percentile", "%", "ms"
-	p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
-	var ticks plot.ConstantTicks
-	for nines := range rarest {
-		left := math.Pow(10, -float64(nines)) // of the requests
-		ticks = append(ticks, plot.Tick{Value: float64(nines), Label: fmt.Sprint(math.Round(1e9*(1-left)) / 1e7)})
+// RateOverTime is that of all rounds one behind the other.
+func (r *Report) RateOverTime() *Chart {
+	return r.overTime("Rate", "requests a second", func(p Point) float64 { return p.Rate })
+}
+
+// overTime leaves a target's line empty where nothing was seen of it.
+func (r *Report) overTime(title, unit string, of func(Point) float64) *Chart {
+	c := &Chart{Title: title, X: "seconds", Y: unit}
+	if len(r.Targets) > 0 && len(r.Targets[0].Rounds) > 1 {
+		c.X = "seconds, rounds one behind the other"
 	}
-	p.X.Tick.Marker = ticks
-	for i, t := range r.Targets {
-		var line plotter.XYs
+	for _, t := range r.Targets {
+		line := Line{Name: t.Name}
+		begins, seen := 0.0, false
+		for _, round := range t.Rounds {
+			for _, p := range round.Points {
+				v := of(p)
+				seen = seen || v > 0
+				line.Points = append(line.Points, [2]float64{begins + p.At, v})
+			}
+			begins += r.Load.Duration.Seconds()
+		}
+		if !seen {
+			line.Points = nil
+		}
+		c.Lines = append(c.Lines, line)
+	}
+	return c
+}
+
+// Percentiles is latency by percentile, of each target's round in the middle: each step to the
+// right is ten times rarer.
+func (r *Report) Percentiles() *Chart {
+	c := &Chart{Title: "Latency by percentile", X: "% of the requests take no longer", Y: "milliseconds", Nines: true}
+	for _, t := range r.Targets {
+		line := Line{Name: t.Name}
 		for _, q := range t.middle().Percentiles {
-			if q.Percent < 100 && q.Latency > 0 {
-				line = append(line, plotter.XY{X: -math.Log10(1 - q.Percent/100), Y: q.Latency})
+			nines := -math.Log10(1 - q.Percent/100)
+			if nines <= rarest && q.Latency > 0 {
+				line.Points = append(line.Points, [2]float64{nines, q.Latency})
 			}
 		}
-		add(p, i, t.Name, line)
+		c.Lines = append(c.Lines, line)
 	}
-	if p.Y.Min <= 0 || p.Y.Min > p.Y.Max { // nothing was answered, and a log axis needs a span
-		p.Y.Min, p.Y.Max = 1, 10
-	}
-	return p
+	return c
 }
 
 // middle is the round whose rate is the median, or next to it.
@@ -138,19 +120,4 @@ func (t *Rounds) middle() *Round {
 		}
 	}
 	return best
-}
-
-func add(p *plot.Plot, i int, name string, points plotter.XYs) {
-	if len(points) == 0 {
-		return
-	}
-	line, err := plotter.NewLine(points)
-	if err != nil {
-		return // a value that is no number: none of the above can be
-	}
-	line.Color = plotutil.Color(i)
-	line.Width = vg.Points(1.5)
-	p.Add(line)
-	p.Legend.Add(name, line)
-	p.Legend.Top = true
 }

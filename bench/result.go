@@ -42,7 +42,8 @@ type Percentile struct {
 
 // Point is one window of a run.
 type Point struct {
-	At      float64 `json:"at"` // seconds since the warm-up
+	At      float64 `json:"at"`   // its end, in seconds since the warm-up
+	Long    float64 `json:"long"` // in seconds
 	Rate    float64 `json:"rate"`
 	P99     float64 `json:"p99"`
 	Errors  int64   `json:"errors,omitempty"`
@@ -61,9 +62,13 @@ func latencyOf(h *hdrhistogram.Histogram) Latency {
 	}
 }
 
-// curve is dense where it matters: each point halves what is left to 100 %.
+// pointsPerHalf is how many points of the curve there are on the way to the half of what is left to
+// 100 %.
+const pointsPerHalf = 5
+
+// curve is dense where it matters, which is towards 100 %.
 func curve(h *hdrhistogram.Histogram) (c []Percentile) {
-	for _, b := range h.CumulativeDistribution() {
+	for _, b := range h.CumulativeDistributionWithTicks(pointsPerHalf) {
 		c = append(c, Percentile{b.Quantile, milliseconds(b.ValueAt)})
 	}
 	return c

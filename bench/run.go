@@ -213,18 +213,23 @@ func (w *watch) usage() Usage {
 
 func (w *watch) cut() {
 	now, window, u := w.clock.now(), w.recorder.cut(), w.usage()
-	long := (now - w.at).Seconds()
+	long, before := (now - w.at).Seconds(), w.last
+	w.last = u
+	if long < w.every.Seconds()/2 && len(w.points) > 0 {
+		return // what is left at the end is too short to tell a rate
+	}
 	answered := window.latency.TotalCount() - window.unsent
 	w.points = append(w.points, Point{
 		At:      (now - w.load.Warmup).Seconds(),
+		Long:    long,
 		Rate:    float64(answered) / long,
 		P99:     milliseconds(window.latency.ValueAtPercentile(99)),
 		Errors:  window.failed(),
-		CPU:     (u.CPU - w.last.CPU).Seconds() / long,
+		CPU:     (u.CPU - before.CPU).Seconds() / long,
 		Memory:  u.Memory,
-		Written: u.Written - w.last.Written,
+		Written: u.Written - before.Written,
 	})
-	w.last, w.at = u, now
+	w.at = now
 }
 
 // show writes the progress over the last one.

@@ -50,7 +50,7 @@ func Compare(before, after *Report) (d []Difference, err error) {
 		return nil, fmt.Errorf("they are not alike: before %s; after %s", a, b)
 	}
 	for _, b := range before.Targets {
-		a := after.target(b.Name)
+		a := after.Target(b.Name)
 		if a == nil {
 			continue
 		}
@@ -58,11 +58,11 @@ func Compare(before, after *Report) (d []Difference, err error) {
 			return nil, fmt.Errorf("%s has %d rounds; noise can be told from change with %d or more", b.Name, n, minRounds)
 		}
 		for _, f := range figures {
-			name, was, is := f.name, b.each(f.of), a.each(f.of)
-			if shared, shares := before.shares(b), after.shares(a); name == figures[0].name && len(shared) >= minRounds && len(shares) >= minRounds {
+			name, was, is := f.name, b.Each(f.of), a.Each(f.of)
+			if shared, shares := before.Shares(b), after.Shares(a); name == figures[0].name && len(shared) >= minRounds && len(shares) >= minRounds {
 				name, was, is = "of ceiling", shared, shares
 			}
-			if median(was) == 0 || median(is) == 0 {
+			if Median(was) == 0 || Median(is) == 0 {
 				continue // not seen
 			}
 			d = append(d, differ(b.Name, name, was, is, f.moreIsWorse))
@@ -85,7 +85,7 @@ func (r *Report) asked() string {
 // those of the other.
 func differ(target, figure string, before, after []float64, moreIsWorse bool) Difference {
 	d := Difference{
-		Target: target, Figure: figure, Before: median(before), After: median(after),
+		Target: target, Figure: figure, Before: Median(before), After: Median(after),
 		Spread: max(spread(before), spread(after)), Verdict: Noise,
 	}
 	d.Change = d.After/d.Before - 1
@@ -104,7 +104,7 @@ func apart(a, b []float64) bool {
 
 // spread is how far rounds lie from their median, as a share of it.
 func spread(v []float64) float64 {
-	m := median(v)
+	m := Median(v)
 	return max(slices.Max(v)-m, m-slices.Min(v)) / m
 }
 

@@ -115,7 +115,7 @@ func (r *Report) Percentiles() *Chart {
 func (t *Rounds) middle() *Round {
 	best := t.Rounds[0]
 	for _, round := range t.Rounds {
-		if m := t.median(rate); math.Abs(round.Rate-m) < math.Abs(best.Rate-m) {
+		if m := t.Median(rate); math.Abs(round.Rate-m) < math.Abs(best.Rate-m) {
 			best = round
 		}
 	}

@@ -22,6 +22,9 @@ func NewHTTP(name, address string) *HTTP { return &HTTP{name: name, address: add
 // Name is how reports call it.
 func (h *HTTP) Name() string { return h.name }
 
+// Address is its host:port.
+func (h *HTTP) Address() string { return h.address }
+
 // Close holds nothing.
 func (h *HTTP) Close() error { return nil }
 

@@ -47,7 +47,7 @@ func NewReport(w Workload, l Load) *Report {
 
 // Add notes a round of a target.
 func (r *Report) Add(name string, round *Round) {
-	t := r.target(name)
+	t := r.Target(name)
 	if t == nil {
 		t = &Rounds{Name: name}
 		r.Targets = append(r.Targets, t)
@@ -55,7 +55,8 @@ func (r *Report) Add(name string, round *Round) {
 	t.Rounds = append(t.Rounds, round)
 }
 
-func (r *Report) target(name string) *Rounds {
+// Target is that of the name, nil for none.
+func (r *Report) Target(name string) *Rounds {
 	for _, t := range r.Targets {
 		if t.Name == name {
 			return t
@@ -64,10 +65,11 @@ func (r *Report) target(name string) *Rounds {
 	return nil
 }
 
-// median of what each round shows.
-func (t *Rounds) median(of func(*Round) float64) float64 { return median(t.each(of)) }
+// Median of what each round shows.
+func (t *Rounds) Median(of func(*Round) float64) float64 { return Median(t.Each(of)) }
 
-func (t *Rounds) each(of func(*Round) float64) []float64 {
+// Each is what each round shows.
+func (t *Rounds) Each(of func(*Round) float64) []float64 {
 	values := make([]float64, len(t.Rounds))
 	for i, r := range t.Rounds {
 		values[i] = of(r)
@@ -75,17 +77,21 @@ func (t *Rounds) each(of func(*Round) float64) []float64 {
 	return values
 }
 
-func median(values []float64) float64 {
+// Median is the one in the middle, or between the two that are.
+func Median(values []float64) float64 {
 	v := slices.Sorted(slices.Values(values))
 	return (v[(len(v)-1)/2] + v[len(v)/2]) / 2
 }
 
 func rate(r *Round) float64 { return r.Rate }
 
-// shares is each round's rate as a share of the ceiling's in the same round: what the machine did
+// Rates are those of all rounds.
+func (t *Rounds) Rates() []float64 { return t.Each(rate) }
+
+// Shares is each round's rate as a share of the ceiling's in the same round: what the machine did
 // at that time is in both. Nil where there is no ceiling.
-func (r *Report) shares(t *Rounds) (shares []float64) {
-	ceiling := r.target(Ceiling)
+func (r *Report) Shares(t *Rounds) (shares []float64) {
+	ceiling := r.Target(Ceiling)
 	if ceiling == nil || ceiling == t || r.Load.Rate > 0 {
 		return nil
 	}
@@ -133,13 +139,18 @@ func (r *Report) Title() string {
 // WriteTable writes the medians over the rounds.
 func (r *Report) WriteTable(to io.Writer) error {
 	fmt.Fprintf(to, "%s\n\n", r.Title())
+	return r.WriteMedians(to)
+}
+
+// WriteMedians writes the table without what was measured.
+func (r *Report) WriteMedians(to io.Writer) error {
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "target\trequests/s\tof ceiling\tp50 ms\tp99 ms\tp99.9 ms\tp99.99 ms\tmax ms\tserver µs\tload µs\tmemory\twritten\terrors\t")
 	for _, t := range r.Targets {
-		of := t.median
+		of := t.Median
 		share := "-"
-		if s := r.shares(t); len(s) > 0 {
-			share = fmt.Sprintf("%.2f", median(s))
+		if s := r.Shares(t); len(s) > 0 {
+			share = fmt.Sprintf("%.2f", Median(s))
 		}
 		var errors int64
 		for _, round := range t.Rounds {
@@ -165,7 +176,7 @@ func (r *Report) WriteTable(to io.Writer) error {
 func (r *Report) writeNotes(to io.Writer) (err error) {
 	for _, t := range r.Targets {
 		if len(t.Rounds) > 1 {
-			rates := t.each(rate)
+			rates := t.Each(rate)
 			_, err = fmt.Fprintf(to, "%s: %d rounds from %.0f to %.0f/s\n", t.Name, len(rates), slices.Min(rates), slices.Max(rates))
 		}
 		for _, round := range t.Rounds {

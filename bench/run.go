@@ -30,7 +30,7 @@ type Subject struct {
 
 // NewSubject makes one. Progress, which may be nil, takes a line that is written over.
 func NewSubject(t Target, w Workload, progress io.Writer) *Subject {
-	return &Subject{Target: t, workload: w, progress: progress}
+	return &Subject{Target: t, workload: w, prepared: w.Prepared, progress: progress}
 }
 
 // Check refuses what makes no sense, naming the field as the command line does.
@@ -203,7 +203,7 @@ func (w *watch) usage() Usage {
 	if w.pid == 0 {
 		return Usage{}
 	}
-	u, err := usageOf(w.pid)
+	u, err := UsageOf(w.pid)
 	if err != nil {
 		w.pid = 0 // it is gone; the requests tell so as well
 		return w.last

@@ -108,7 +108,7 @@ func TestDetailsArePacked(t *testing.T) {
 
 // The process that runs this test can be watched.
 func TestUsage(t *testing.T) {
-	u, err := usageOf(os.Getpid())
+	u, err := UsageOf(os.Getpid())
 	if err != nil {
 		t.Skip(err)
 	}

@@ -19,8 +19,8 @@ type Usage struct {
 // clockTicks of /proc are a hundredth of a second on every Linux there is.
 const clockTicks = 100
 
-// usageOf reads /proc. Where there is none, or the process is another user's, it tells why.
-func usageOf(pid int) (u Usage, err error) {
+// UsageOf reads /proc. Where there is none, or the process is another user's, it tells why.
+func UsageOf(pid int) (u Usage, err error) {
 	dir := "/proc/" + strconv.Itoa(pid)
 	stat, err := os.ReadFile(dir + "/stat")
 	if err != nil {

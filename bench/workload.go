@@ -14,6 +14,7 @@ type Workload struct {
 	Skew      float64 // above 1: they are drawn by Zipf's law with this exponent; 0: all alike
 	Items     int     // of one composite start
 	Body      string  // of an item of it: one of Bodies
+	Prepared  bool    // the customers are there already, from a run with the same seed
 }
 
 // Bodies are what an item of a composite start says, each with a sentence on it.

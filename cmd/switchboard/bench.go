@@ -29,6 +29,7 @@ type benchRun struct {
 	Workload  string  `placeholder:"NAME" default:"composite" help:"What is asked for: ${workloads} (${default})." group:"Workload"`
 	Creating  float64 `placeholder:"SHARE" default:"1" help:"Share of the composite items that create, 0 to 1 (${default})." group:"Workload"`
 	Customers int     `placeholder:"N" default:"20000" help:"Customers that are found or read, created before the run (${default})." group:"Workload"`
+	Prepared  bool    `help:"They are there already, from a run with the same --seed and at least as many." group:"Workload"`
 	Skew      float64 `placeholder:"S" default:"0" help:"Draw them by Zipf's law with this exponent, above 1 (0: all alike)." group:"Workload"`
 	Items     int     `placeholder:"N" default:"1" help:"Items of one composite start (${default})." group:"Workload"`
 	Body      string  `placeholder:"NAME" default:"page" help:"What an item says: page, the contract's example with notes, offers and numbers drawn anew, or small, customer and types and nothing else (${default})." group:"Workload"`
@@ -77,7 +78,7 @@ func (b *benchRun) Validate() error {
 }
 
 func (b *benchRun) workload() bench.Workload {
-	return bench.Workload{Name: b.Workload, Seed: b.Seed, Creating: b.Creating, Customers: b.Customers, Skew: b.Skew, Items: b.Items, Body: b.Body}
+	return bench.Workload{Name: b.Workload, Seed: b.Seed, Creating: b.Creating, Customers: b.Customers, Skew: b.Skew, Items: b.Items, Body: b.Body, Prepared: b.Prepared}
 }
 
 func (b *benchRun) load() bench.Load {

@@ -16,14 +16,14 @@ type given struct {
 	pid int
 }
 
-func newGiven(name, address string) Target { return &given{NewHTTP(name, address), listener(address)} }
+func newGiven(name, address string) Target { return &given{NewHTTP(name, address), Listener(address)} }
 
 // PID is 0 where the process is not to be seen.
 func (g *given) PID() int { return g.pid }
 
-// listener is the process that listens on a loopback address, by what Linux tells in /proc; 0 where
+// Listener is the process that listens on a loopback address, by what Linux tells in /proc; 0 where
 // there is none, or it is another user's.
-func listener(address string) (pid int) {
+func Listener(address string) (pid int) {
 	a, err := net.ResolveTCPAddr("tcp", address)
 	if err != nil || !a.IP.IsLoopback() {
 		return 0

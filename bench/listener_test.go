@@ -23,15 +23,15 @@ func TestListenerIsFound(t *testing.T) {
 		if a.IP.IsUnspecified() {
 			a.IP = net.IPv4(127, 0, 0, 1)
 		}
-		if pid := listener(a.String()); pid != os.Getpid() {
+		if pid := Listener(a.String()); pid != os.Getpid() {
 			t.Errorf("who listens on %s is process %d, want %d", on, pid, os.Getpid())
 		}
 		_ = l.Close()
-		if pid := listener(a.String()); pid != 0 {
+		if pid := Listener(a.String()); pid != 0 {
 			t.Errorf("after it was closed, process %d listens on %s", pid, on)
 		}
 	}
-	if pid := listener("192.0.2.1:80"); pid != 0 {
+	if pid := Listener("192.0.2.1:80"); pid != 0 {
 		t.Errorf("process %d is a server elsewhere", pid)
 	}
 }

@@ -19,21 +19,21 @@ func (r *run) times() []string {
 }
 
 // withCeiling runs serve and the ceiling in turns, and gives serve's share.
-func (r *run) withCeiling(args ...string) (share float64, err error) {
+func (r *run) withCeiling(title string, args ...string) (share float64, err error) {
 	args = append(append([]string{"serve", bench.Ceiling}, args...), "--rounds", fmt.Sprint(rounds))
 	report, err := r.bench(append(args, r.times()...)...)
 	if err != nil {
 		return 0, err
 	}
 	c := report.RateOverTime()
-	c.Title = report.Title()
+	c.Title = title
 	r.result.Charts = append(r.result.Charts, c)
 	return bench.Median(report.Shares(report.Target("serve"))), r.tabulate(report)
 }
 
 func measureCreating(r *run) error {
 	for _, connections := range []string{"64", "256"} {
-		share, err := r.withCeiling("--connections", connections)
+		share, err := r.withCeiling("Rate, "+connections+" connections", "--connections", connections)
 		if err != nil {
 			return err
 		}
@@ -43,7 +43,7 @@ func measureCreating(r *run) error {
 }
 
 func measureFinding(r *run) error {
-	share, err := r.withCeiling("--creating", "0.1", "--customers", fmt.Sprint(r.count(20_000)))
+	share, err := r.withCeiling("Rate", "--creating", "0.1", "--customers", fmt.Sprint(r.count(20_000)))
 	r.found(share)
 	return err
 }
@@ -95,7 +95,7 @@ func measurePace(r *run) error {
 	if err != nil {
 		return err
 	}
-	r.printf("one fdatasync of 4 KB: %v before, %v after\n\n", before, after)
+	r.printf("one fdatasync of 4 KB: %v before, %v after\n\n", before.Round(time.Microsecond), after.Round(time.Microsecond))
 	sync := float64(before+after) / 2 / float64(time.Millisecond)
 	t := report.Target("serve")
 	r.found(t.Median(func(round *bench.Round) float64 { return round.Latency.P50 }) - sync)

@@ -12,7 +12,7 @@ import (
 // goBench runs Go benchmarks of the engine, and gives each one's metrics: medians over the runs.
 func (r *run) goBench(pattern string, args ...string) (metrics map[string]float64, err error) {
 	args = append([]string{"test", "./engine", "-run", "-", "-bench", pattern}, args...)
-	out, err := r.command("go "+strings.Join(args, " "), "go", args...)
+	out, err := r.command("go "+typed(args), "go", args...)
 	if err != nil {
 		return nil, err
 	}

@@ -105,7 +105,7 @@ func (l *lab) section(to *strings.Builder, of *figure, res *result) error {
 		}
 		fmt.Fprintf(to, "\n![%s](figures/%s.svg)\n", c.Title, name)
 	}
-	fmt.Fprintf(to, "\nMeasured on %s at commit %s within %v, on %s.\n\n", res.When.Format(time.DateOnly), res.Commit, res.Took, res.Machine)
+	fmt.Fprintf(to, "\nMeasured on %s at commit %s in %v, on %s.\n\n", res.When.Format(time.DateOnly), res.Commit, res.Took, res.Machine)
 	return nil
 }
 

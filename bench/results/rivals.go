@@ -70,7 +70,9 @@ func (r *run) sweep(names []string) (best map[string]int, err error) {
 	for _, name := range names {
 		line, highest := bench.Line{Name: name}, 0.0
 		for _, connections := range sweep {
-			report, err := r.bench(name, "--connections", fmt.Sprint(connections), "--warmup", r.long(sweepWarmup), "--duration", r.long(sweepDuration))
+			times := []string{"--warmup", r.long(sweepWarmup), "--duration", r.long(sweepDuration)}
+			shown := fmt.Sprintf("for C in %s; do ./switchboard bench %s --connections $C %s; done", strings.Trim(fmt.Sprint(sweep), "[]"), name, typed(times))
+			report, err := r.benchAs(shown, append([]string{name, "--connections", fmt.Sprint(connections)}, times...)...)
 			if err != nil {
 				return nil, err
 			}

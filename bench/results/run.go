@@ -153,11 +153,12 @@ func (r *run) absent(reason string) {
 
 func (r *run) printf(format string, args ...any) { r.result.Text += fmt.Sprintf(format, args...) }
 
-// for scaled: a time as a flag, and a count.
+// long is a scaled time, as a flag has it.
 func (r *run) long(t time.Duration) string {
 	return max(time.Duration(float64(t)*r.Scale), min(t, leastTime)).String()
 }
 
+// count is a scaled number.
 func (r *run) count(n int) int { return max(1, int(float64(n)*r.Scale)) }
 
 // command runs one, and notes it as a reader would type it.
@@ -182,9 +183,29 @@ func tail(b []byte) []byte { return b[max(0, len(b)-2_000):] }
 
 // bench runs switchboard bench and reads its report.
 func (r *run) bench(args ...string) (*bench.Report, error) {
+	return r.benchAs("./switchboard bench "+typed(args), args...)
+}
+
+// typed is what a reader would type: ports and seeds that were taken as they came have names.
+func typed(args []string) string {
+	shown := slices.Clone(args)
+	for i, arg := range args {
+		switch {
+		case strings.HasPrefix(arg, "http://"):
+			shown[i] = "http://127.0.0.1:PORT"
+		case i > 0 && args[i-1] == "--seed":
+			shown[i] = "N"
+		case strings.ContainsAny(arg, "|$ "):
+			shown[i] = "'" + arg + "'"
+		}
+	}
+	return strings.Join(shown, " ")
+}
+
+// benchAs shows the command in a way of its own.
+func (r *run) benchAs(shown string, args ...string) (*bench.Report, error) {
 	file := filepath.Join(r.dir, "report.json")
 	defer os.Remove(file)
-	shown := "./switchboard bench " + strings.Join(args, " ")
 	if _, err := r.command(shown, r.binary, append(append([]string{"bench"}, args...), "--scratch", r.dir, "--json", file)...); err != nil {
 		return nil, err
 	}

@@ -50,6 +50,9 @@ func openRedis(policy, addr, env string) (bench.Target, error) {
 
 func (t *redisTarget) Name() string { return "redis-" + t.policy }
 
+// PID is that of the server, where it is on this machine.
+func (t *redisTarget) PID() int { return bench.Listener(t.addr) }
+
 func (t *redisTarget) connect(ctx context.Context) (redis.Conn, error) {
 	conn, err := redis.DialContext(ctx, "tcp", t.addr, redis.DialReadTimeout(answerWithin), redis.DialWriteTimeout(answerWithin))
 	if err != nil {

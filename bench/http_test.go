@@ -105,6 +105,21 @@ func TestBadAnswers(t *testing.T) {
 	}
 }
 
+// Bytes that belong to no answer are not taken for the next one's.
+func TestBytesBehindAnAnswer(t *testing.T) {
+	const good = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+	c := scripted(t, good+good, good)
+	for i, kind := range []string{"", "malformed answer", ""} {
+		got := ""
+		if err := c.Do(&Request{Method: "GET", Path: "/"}); err != nil {
+			got = Kind(err)
+		}
+		if got != kind {
+			t.Errorf("request %d: %q, want %q", i, got, kind)
+		}
+	}
+}
+
 // The answer to a composite start must say for each item what the item wants, however it is written
 // and cut; the connection goes on after one that does not.
 func TestOutcomesAreChecked(t *testing.T) {

@@ -2,6 +2,11 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
 	"time"
 
 	"github.com/switchboard-cs/switchboard/bench"
@@ -30,6 +35,52 @@ func (r *run) withCeiling(title string, args ...string) (share float64, err erro
 	r.result.Charts = append(r.result.Charts, c)
 	return bench.Median(report.Shares(report.Target("serve"))), r.tabulate(report)
 }
+
+// measureWrk sends the same body each time by wrk, and bodies drawn anew by the bench.
+func measureWrk(r *run) error {
+	wrk, err := exec.LookPath("wrk")
+	if err != nil {
+		r.absent("absent: wrk is not installed")
+		return nil
+	}
+	w := bench.Workload{Name: "composite", Seed: 1, Creating: 1, Customers: 1, Items: 1, Body: "page"}
+	request := w.Generator(0).Next()
+	script := filepath.Join(r.dir, "composite.lua")
+	lua := fmt.Sprintf("wrk.method = %q\nwrk.headers[\"Content-Type\"] = \"application/json\"\nwrk.body = [[%s]]\n", request.Method, request.Body)
+	if err := os.WriteFile(script, []byte(lua), 0o644); err != nil {
+		return err
+	}
+	p, err := bench.StartProcess(bench.Ceiling, r.binary, []string{bench.CeilingCommand}, func() error { return nil })
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	var ratios []float64
+	for range rounds {
+		report, err := r.bench(append([]string{url(p)}, r.times()...)...)
+		if err != nil {
+			return err
+		}
+		seconds := fmt.Sprintf("-d%ds", max(1, r.count(int(duration.Seconds())))) // wrk takes whole ones
+		shown := "wrk -t2 -c64 " + seconds + " -s composite.lua http://127.0.0.1:PORT" + request.Path
+		out, err := r.command(shown, wrk, "-t2", "-c64", seconds, "-s", script, url(p)+request.Path)
+		if err != nil {
+			return err
+		}
+		said := requestsPerSecond.FindSubmatch(out)
+		if said == nil {
+			return fmt.Errorf("wrk told no rate: %s", out)
+		}
+		theirs, _ := strconv.ParseFloat(string(said[1]), 64) // digits and a point
+		ours := report.Targets[0].Median(rate)
+		r.printf("bench %6.0f/s, wrk %6.0f/s\n", ours, theirs)
+		ratios = append(ratios, ours/theirs)
+	}
+	r.found(bench.Median(ratios))
+	return nil
+}
+
+var requestsPerSecond = regexp.MustCompile(`Requests/sec:\s+([\d.]+)`)
 
 func measureCreating(r *run) error {
 	for _, connections := range []string{"64", "256"} {

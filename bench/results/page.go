@@ -83,7 +83,9 @@ func (l *lab) section(to *strings.Builder, of *figure, res *result) error {
 	if of.how != "" {
 		fmt.Fprintf(to, "%s\n\n", of.how)
 	}
-	fmt.Fprintf(to, "```sh\n%s\n```\n\n", strings.Join(res.Commands, "\n"))
+	if len(res.Commands) > 0 {
+		fmt.Fprintf(to, "```sh\n%s\n```\n\n", strings.Join(res.Commands, "\n"))
+	}
 	for j, f := range of.floors {
 		measured, met := f.judge(res.Values[j])
 		fmt.Fprintf(to, "- %s: **%s**, floor %s; %s\n", f.of, measured, f.shown(f.bound, true), met)

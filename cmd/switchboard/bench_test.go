@@ -42,8 +42,8 @@ func TestBenchCommand(t *testing.T) {
 // A search ends with rounds at the rate that it found for each target, in a report like any other.
 func TestBenchSearch(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.json")
-	out, err := command("bench", "serve", "ceiling", "--connections", "2", "--duration", "30ms", "--warmup", "10ms", "--rounds", "3",
-		"--search", "max=10s", "--json", path).CombinedOutput()
+	out, err := command("bench", "serve", "ceiling", "--connections", "2", "--duration", "200ms", "--warmup", "50ms", "--rounds", "3",
+		"--search", "max=1m", "--json", path).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -61,7 +61,7 @@ func TestBenchSearch(t *testing.T) {
 	if a, b := report.Targets[0].Rounds[0].Asked, report.Targets[1].Rounds[0].Asked; a == b {
 		t.Errorf("both targets were asked for %v/s", a)
 	}
-	if !strings.Contains(report.Title(), "the highest rate that keeps max=10s") {
+	if !strings.Contains(report.Title(), "the highest rate that keeps max=1m") {
 		t.Errorf("the report is titled %s", report.Title())
 	}
 }

@@ -82,7 +82,7 @@ func (d *Directory) hold(ctx context.Context, o conversation.Owner) (held, error
 
 // associate is a turn of both customers.
 func associate(source, target *customer, e *conversation.ServiceAssociation) (watermark uint64, err error) {
-	d := source.directory
+	d := source.shard.directory
 	defer func() {
 		if r := recover(); r != nil {
 			d.opts.Logf("a fault while service %d went from %v to %v: %v\n%s",

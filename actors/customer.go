@@ -18,23 +18,21 @@ import (
 // awake customer costs.
 type customer struct {
 	mailbox
-	directory  *Directory
-	shard      *shard
-	invoker    actor.MessageInvoker
-	dispatcher actor.Dispatcher
-	waiting    atomic.Int32 // messages in the mailbox or in service
-	used       atomic.Bool  // since the sleeper last came by
+	shard   *shard
+	sibling *customer // another one in the shard with the same hash; guarded by shard.mu
+	invoker actor.MessageInvoker
+	waiting atomic.Int32 // messages in the mailbox or in service
+	used    atomic.Bool  // since the sleeper last came by
 
 	// Touched only inside Receive and by who serves the mailbox.
 	domain    conversation.Customer
 	loaded    bool                   // domain is what rows and tail say
 	sleepy    bool                   // retire when the mailbox is empty
+	settles   bool                   // there may be what rows on disk let be forgotten
 	heldBy    *Message               // the message that stops the mailbox, while it is being served
 	unwritten *persist.Unwritten     // its records whose rows are not handed over
 	watermark uint64                 // number of its last record
-	rows      uint64                 // the frame that carries its last rows
-	settled   uint64                 // the frame whose rows let services be forgotten last
-	brought   bool                   // a completed service was read from its row
+	rows      uint64                 // the group commit that carries its last rows
 	due       conversation.Instant   // nothing happens by itself before; 0 for never
 	newID     conversation.ServiceID // for its next service; taken before deciding
 	bytes     int64                  // what it is counted as in memory
@@ -42,8 +40,8 @@ type customer struct {
 
 // What an awake customer is counted as, beside its details: measured, rounded up.
 const (
-	customerBytes = 700
-	serviceBytes  = 450
+	customerBytes = 520
+	serviceBytes  = 300
 	partBytes     = 90
 )
 
@@ -71,7 +69,7 @@ func (c *customer) Receive(ctx actor.Context) {
 // journal has nothing of it, and the next message builds the customer anew. Supervision is
 // not relied on: it stops an actor that fails often.
 func (c *customer) fault(m *Message, r any) {
-	c.directory.opts.Logf("a fault while serving %v: %v\n%s", c.domain.Owner, r, debug.Stack())
+	c.shard.directory.opts.Logf("a fault while serving %v: %v\n%s", c.domain.Owner, r, debug.Stack())
 	c.forget()
 	m.Outcome, m.Services, m.Err, m.Watermark = conversation.Outcome{}, nil, fmt.Errorf("%w: %v", ErrFault, r), 0
 }
@@ -90,7 +88,7 @@ func (c *customer) turn(m *Message) {
 	if m.Err = c.bring(m.target()); m.Err != nil {
 		return
 	}
-	m.Now = c.directory.opts.Now()
+	m.Now = c.shard.directory.opts.Now()
 	c.letDue(m.Now)
 	switch {
 	case m.task != noTask:
@@ -109,7 +107,7 @@ func (c *customer) turn(m *Message) {
 func (c *customer) endTurn() {
 	c.used.Store(true)
 	c.settle()
-	if c.domain.Settling() >= settlingAtMost && c.directory.store.RowsWritten(c.rows) {
+	if c.domain.Settling() >= settlingAtMost && c.shard.directory.store.RowsWritten(c.rows) {
 		c.writeRows(nil) // else one that starts and ends services all day would keep them all
 	}
 }
@@ -139,7 +137,7 @@ const settlingAtMost = 64
 // settle forgets completed and deleted services once their rows are on disk, where there may be
 // any such.
 func (c *customer) settle() {
-	if c.domain.Settling() == 0 || !c.brought && c.rows == c.settled || !c.directory.store.RowsWritten(c.rows) {
+	if c.domain.Settling() == 0 || !c.settles || !c.shard.directory.store.RowsWritten(c.rows) {
 		return
 	}
 	bytes := c.bytes
@@ -147,7 +145,7 @@ func (c *customer) settle() {
 		bytes -= memoryOf(s)
 	}
 	c.count(bytes)
-	c.settled, c.brought = c.rows, false
+	c.settles = false
 }
 
 // load builds the customer from its rows and the journal's tail. What it appended before a
@@ -156,7 +154,7 @@ func (c *customer) load() error {
 	if c.loaded {
 		return nil
 	}
-	store := c.directory.store
+	store := c.shard.directory.store
 	if c.watermark > 0 {
 		if err := store.Sync(context.Background()); err != nil {
 			return err
@@ -169,7 +167,7 @@ func (c *customer) load() error {
 	}
 	c.unwritten, c.watermark = unwritten, max(c.watermark, last)
 	c.loaded = true
-	c.due = c.domain.Due(c.directory.opts.Timers)
+	c.due = c.domain.Due(c.shard.directory.opts.Timers)
 	c.recount()
 	return nil
 }
@@ -180,18 +178,18 @@ func (c *customer) letDue(now conversation.Instant) {
 		return
 	}
 	c.keep(conversation.DecideDue(&c.domain, c.stamp(now), nil))
-	c.due = c.domain.Due(c.directory.opts.Timers)
+	c.due = c.domain.Due(c.shard.directory.opts.Timers)
 }
 
 func (c *customer) stamp(now conversation.Instant) conversation.Stamp {
-	o := &c.directory.opts
+	o := &c.shard.directory.opts
 	return conversation.Stamp{Now: now, ServiceID: c.newID, Bounds: o.Bounds, Timers: o.Timers}
 }
 
 // decide: stamp, decide, and keep what was decided.
 func (c *customer) decide(m *Message) {
 	if c.newID == 0 {
-		c.newID = c.directory.store.NewServiceID(c.domain.Owner)
+		c.newID = c.shard.directory.store.NewServiceID(c.domain.Owner)
 	}
 	records, outcome, err := conversation.Decide(&c.domain, m.event, c.stamp(m.Now), m.records[:0])
 	if m.Outcome, m.Err = outcome, err; err != nil || len(records) == 0 {
@@ -211,7 +209,7 @@ func (c *customer) keep(records []conversation.Record) {
 		return
 	}
 	c.apply(records)
-	c.unwritten, c.watermark = c.directory.store.Append(c.unwritten, c.domain.Owner, records)
+	c.unwritten, c.watermark = c.shard.directory.store.Append(c.unwritten, c.domain.Owner, records)
 }
 
 // apply makes the records the customer's own, and counts what they add.
@@ -230,7 +228,7 @@ func (c *customer) apply(records []conversation.Record) {
 		s := c.domain.Service(r.Service)
 		bytes += memoryOf(s)
 		if s != nil {
-			c.due = conversation.Sooner(c.due, s.Due(c.directory.opts.Timers))
+			c.due = conversation.Sooner(c.due, s.Due(c.shard.directory.opts.Timers))
 		}
 	}
 	c.count(bytes)
@@ -242,12 +240,12 @@ func (c *customer) bring(id conversation.ServiceID) error {
 	if id == 0 || c.domain.Service(id) != nil || c.domain.Gone(id) != nil {
 		return nil
 	}
-	s, last, err := c.directory.store.CompletedService(c.domain.Owner, id)
+	s, last, err := c.shard.directory.store.CompletedService(c.domain.Owner, id)
 	if err == nil && s != nil {
 		c.domain.Add(s)
 		c.watermark = max(c.watermark, last)
-		c.due = conversation.Sooner(c.due, s.Due(c.directory.opts.Timers))
-		c.brought = true
+		c.due = conversation.Sooner(c.due, s.Due(c.shard.directory.opts.Timers))
+		c.settles = true
 		c.count(c.bytes + memoryOf(s))
 	}
 	return err
@@ -270,7 +268,7 @@ func (c *customer) read(m *Message) {
 	}
 	if m.read.Completed {
 		m.Gone = slices.Collect(maps.Keys(c.domain.AllGone()))
-		m.Completed, m.Err = c.directory.store.Completed(c.domain.Owner)
+		m.Completed, m.Err = c.shard.directory.store.Completed(c.domain.Owner)
 	}
 }
 
@@ -282,7 +280,7 @@ func (c *customer) writeRows(rows []persist.Row) {
 	if cap(rows) == 0 {
 		rows = make([]persist.Row, 0, 2*len(c.domain.Services()))
 	}
-	store := c.directory.store
+	store := c.shard.directory.store
 	if gone := c.domain.AllGone(); len(gone) > 0 {
 		for _, id := range slices.Sorted(maps.Keys(gone)) {
 			if g := gone[id]; !g.HandedOver {
@@ -297,7 +295,7 @@ func (c *customer) writeRows(rows []persist.Row) {
 		}
 	}
 	c.rows = store.WriteRows(c.unwritten, rows)
-	c.unwritten = nil
+	c.unwritten, c.settles = nil, true
 }
 
 // sweep follows a due row: what is due has happened by now. Where the service is still here
@@ -316,14 +314,14 @@ func (c *customer) sweep(due persist.Due) {
 // disk. Who serves the mailbox calls it.
 func (c *customer) retire() bool {
 	c.sleepy = false
-	d := c.directory
+	d := c.shard.directory
 	if c.unwritten != nil || !d.store.RowsWritten(c.rows) {
 		return false
 	}
 	c.shard.mu.Lock()
 	asleep := c.word.CompareAndSwap(running, retired)
 	if asleep {
-		delete(c.shard.customers, c.domain.Owner)
+		c.shard.remove(c)
 	}
 	c.shard.mu.Unlock()
 	if asleep {
@@ -349,6 +347,6 @@ func memoryOf(s *conversation.Service) int64 {
 }
 
 func (c *customer) count(bytes int64) {
-	c.directory.awake(bytes - c.bytes)
+	c.shard.directory.awake(bytes - c.bytes)
 	c.bytes = bytes
 }

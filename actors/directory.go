@@ -40,26 +40,29 @@ type Options struct {
 
 // Directory leads to every customer. Its methods may be called by many goroutines.
 type Directory struct {
-	opts     Options
-	store    *persist.Store
-	system   *actor.ActorSystem
-	shards   [shards]shard
-	moves    [shards]atomic.Uint64 // associations that moved a service, by its id
-	bytes    atomic.Int64          // what all awake customers are counted as
-	full     chan struct{}         // holds one when that is past AwakeBytes
-	step     sync.Mutex            // one step of the keeper at a time; guards hand, errand, followed and emptied
-	hand     int                   // the shard where the sleeper goes on
-	errand   *Message              // what the keeper asks with
-	followed persist.Due           // the last due row of a full step
-	emptied  uint64                // the last segment emptied; 0 for a new round
-	stop     context.CancelFunc    // of the keeper
-	done     sync.WaitGroup
+	opts       Options
+	store      *persist.Store
+	system     *actor.ActorSystem
+	dispatcher actor.Dispatcher
+	shards     [shards]shard
+	moves      [shards]atomic.Uint64 // associations that moved a service, by its id
+	bytes      atomic.Int64          // what all awake customers are counted as
+	full       chan struct{}         // holds one when that is past AwakeBytes
+	step       sync.Mutex            // one step of the keeper at a time; guards hand, errand, followed and emptied
+	hand       int                   // the shard where the sleeper goes on
+	errand     *Message              // what the keeper asks with
+	followed   persist.Due           // the last due row of a full step
+	emptied    uint64                // the last segment emptied; 0 for a new round
+	stop       context.CancelFunc    // of the keeper
+	done       sync.WaitGroup
 }
 
 // shard is a part of the directory.
 type shard struct {
-	mu        sync.Mutex // guards customers and waking, and nothing else
-	customers map[conversation.Owner]*customer
+	directory *Directory
+	mu        sync.Mutex           // guards what follows, and nothing else
+	customers map[uint64]*customer // by their hash: those that share it, each leading to the next
+	awake     int
 	props     *actor.Props // one for all spawns: its producers hand out waking
 	name      string       // of all while they are spawned
 	waking    *customer
@@ -68,21 +71,23 @@ type shard struct {
 // New makes a Directory over the store and starts its keeper.
 func New(store *persist.Store, o Options) *Directory {
 	d := &Directory{
-		opts:  o,
-		store: store,
-		full:  make(chan struct{}, 1),
+		opts:       o,
+		store:      store,
+		full:       make(chan struct{}, 1),
+		dispatcher: actor.NewDefaultDispatcher(throughput),
 		system: actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
 			return slog.New(slog.NewTextHandler(io.Discard, nil)) // what goes wrong is answered or logged here
 		})),
 	}
 	for i := range d.shards {
 		s := &d.shards[i]
-		s.customers = make(map[conversation.Owner]*customer)
+		s.directory = d
+		s.customers = make(map[uint64]*customer)
 		s.name = fmt.Sprint("customers/", i)
 		s.props = actor.PropsFromProducer(
 			func() actor.Actor { return s.waking },
 			actor.WithMailbox(func() actor.Mailbox { return s.waking }),
-			actor.WithDispatcher(actor.NewDefaultDispatcher(throughput)),
+			actor.WithDispatcher(d.dispatcher),
 		)
 	}
 	ctx, stop := context.WithCancel(context.Background())
@@ -104,9 +109,8 @@ func (d *Directory) Close() error {
 // Send brings m to the owner's actor, awake or not, and often serves it before returning.
 // Await tells when it is answered. With ErrBusy m was not taken.
 func (d *Directory) Send(o conversation.Owner, m *Message) error {
-	s := &d.shards[persist.Hash(o)%shards]
 	for {
-		c := d.find(s, o)
+		c := d.find(o)
 		if int(c.waiting.Add(1)) > d.opts.MaxMessages && (m.task == noTask || m.task == hold) {
 			c.waiting.Add(-1)
 			return ErrBusy
@@ -127,13 +131,15 @@ func (d *Directory) Send(o conversation.Owner, m *Message) error {
 // the mailbox is ready, and drops what is sent to one after Stop. So the name leaves its registry
 // at once, where it would cost more than the customer's look-up here; a customer that sleeps is
 // then garbage like any other.
-func (d *Directory) find(s *shard, o conversation.Owner) *customer {
+func (d *Directory) find(o conversation.Owner) *customer {
+	hash := persist.Hash(o)
+	s := &d.shards[hash%shards]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if c := s.customers[o]; c != nil {
+	if c := s.awakened(hash, o); c != nil {
 		return c
 	}
-	c := &customer{directory: d, shard: s}
+	c := &customer{shard: s}
 	c.domain.Owner = o
 	s.waking = c
 	pid, err := d.system.Root.SpawnNamed(s.props, s.name)
@@ -142,9 +148,37 @@ func (d *Directory) find(s *shard, o conversation.Owner) *customer {
 	}
 	d.system.ProcessRegistry.Remove(pid)
 	s.waking = nil
-	s.customers[o] = c
+	c.sibling, s.customers[hash] = s.customers[hash], c
+	s.awake++
 	c.count(customerBytes)
 	return c
+}
+
+// awakened gives the owner's customer where it is awake, else nil; s.mu is held.
+func (s *shard) awakened(hash uint64, o conversation.Owner) *customer {
+	c := s.customers[hash]
+	for c != nil && c.domain.Owner != o {
+		c = c.sibling
+	}
+	return c
+}
+
+// remove takes out one that sleeps; s.mu is held.
+func (s *shard) remove(c *customer) {
+	hash := persist.Hash(c.domain.Owner)
+	first := s.customers[hash]
+	switch {
+	case first == c && c.sibling == nil:
+		delete(s.customers, hash)
+	case first == c:
+		s.customers[hash] = c.sibling
+	default:
+		for first.sibling != c {
+			first = first.sibling
+		}
+		first.sibling = c.sibling
+	}
+	s.awake--
 }
 
 // awake counts bytes of awake customers, and calls the sleeper when they are too many.
@@ -165,11 +199,12 @@ func (d *Directory) Moves(id conversation.ServiceID) uint64 { return d.moves[uin
 // Asleep tells that everything of the owner is in rows on disk: at this moment it is not awake,
 // and the journal's tail says nothing of it.
 func (d *Directory) Asleep(o conversation.Owner) bool {
-	s := &d.shards[persist.Hash(o)%shards]
+	hash := persist.Hash(o)
+	s := &d.shards[hash%shards]
 	s.mu.Lock()
-	_, awake := s.customers[o]
+	c := s.awakened(hash, o)
 	s.mu.Unlock()
-	return !awake && !d.store.InTail(o)
+	return c == nil && !d.store.InTail(o)
 }
 
 // Awake counts the awake customers and what they are counted as in bytes.
@@ -177,7 +212,7 @@ func (d *Directory) Awake() (customers int, bytes int64) {
 	for i := range d.shards {
 		s := &d.shards[i]
 		s.mu.Lock()
-		customers += len(s.customers)
+		customers += s.awake
 		s.mu.Unlock()
 	}
 	return customers, d.bytes.Load()

@@ -190,12 +190,14 @@ func (s *shard) unused(limit int) []conversation.Owner {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var owners []conversation.Owner
-	for o, c := range s.customers {
-		if c.used.Swap(false) {
-			continue
-		}
-		if owners = append(owners, o); len(owners) == limit {
-			break
+	for _, c := range s.customers {
+		for ; c != nil; c = c.sibling {
+			if c.used.Swap(false) {
+				continue
+			}
+			if owners = append(owners, c.domain.Owner); len(owners) == limit {
+				return owners
+			}
 		}
 	}
 	return owners

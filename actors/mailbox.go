@@ -70,8 +70,8 @@ func (c *customer) PostUserMessage(message any) {
 }
 
 // RegisterHandlers is called once, before Started.
-func (c *customer) RegisterHandlers(invoker actor.MessageInvoker, dispatcher actor.Dispatcher) {
-	c.invoker, c.dispatcher = invoker, dispatcher
+func (c *customer) RegisterHandlers(invoker actor.MessageInvoker, _ actor.Dispatcher) {
+	c.invoker = invoker
 }
 
 // Start does nothing: there is nothing queued before a spawn ends.
@@ -95,7 +95,7 @@ func (c *customer) serve(m *Message) {
 				return
 			}
 			m = next
-			if served++; served >= c.dispatcher.Throughput() && m != nil {
+			if served++; served >= throughput && m != nil {
 				c.handOver(m)
 				return
 			}
@@ -106,7 +106,7 @@ func (c *customer) serve(m *Message) {
 		if m = c.more(); m == nil {
 			return
 		}
-		if served >= c.dispatcher.Throughput() {
+		if served >= throughput {
 			c.handOver(m)
 			return
 		}
@@ -131,5 +131,5 @@ func (c *customer) release(m *Message) {
 
 // handOver is apart from serve so that its closure does not move every message to the heap.
 func (c *customer) handOver(m *Message) {
-	c.dispatcher.Schedule(func() { c.serve(m) })
+	c.shard.directory.dispatcher.Schedule(func() { c.serve(m) })
 }

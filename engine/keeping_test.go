@@ -103,7 +103,7 @@ func TestMemoryIsCounted(t *testing.T) {
 			t.Fatal(err)
 		}
 		awake, bytes := e.Awake()
-		if least := 700 * int64(awake); bytes < least || bytes > least+each*int64(awake) {
+		if least := 520 * int64(awake); bytes < least || bytes > least+each*int64(awake) {
 			t.Errorf("%s: %d customers are counted as %d bytes", what, awake, bytes)
 		}
 	}

@@ -49,8 +49,10 @@ type Gone struct {
 	Stored
 }
 
-// Stored is what stands on disk of a service, by what was handed over. The domain only carries it.
+// Stored is what stands on disk of a service, by what was handed over. Who writes rows keeps it; the
+// domain only carries it, and says what has changed.
 type Stored struct {
+	Changed    bool    // since; set by Apply
 	Written    bool    // there is a row
 	FrameBytes int32   // which stands for so many bytes
 	Frame      uint64  // of this frame; zero where it holds the service itself
@@ -71,9 +73,15 @@ type Service struct {
 	Details           Details
 	States            []State
 	Tasks             []Task
-	Bytes             int  // of the details of all of it
-	Changed           bool // set by Apply; cleared by who has written the service's row
+	Bytes             int // of the details of all of it
 	Stored
+}
+
+// firstParts are a service with room for a state and a task, which most have: one allocation.
+type firstParts struct {
+	service Service
+	state   [1]State
+	task    [1]Task
 }
 
 // State is a phase of a service.
@@ -228,11 +236,14 @@ func (r *Record) Own(buf []byte) []byte {
 // use it alike. A record that does not fit is our own mistake, and panics.
 func (c *Customer) Apply(r *Record) {
 	if r.Kind == ServiceStarted {
-		c.Add(&Service{
+		first := new(firstParts)
+		first.service = Service{
 			ID: r.Service, Type: r.Type, CustomerID: c.customerID(), ContactKey: r.ContactKey,
 			AutoCompleteAfter: r.AutoCompleteAfter, Expires: r.Expires, Updated: r.At,
-			Started: r.Shown, Details: r.Details, Bytes: len(r.Details), Changed: true,
-		})
+			Started: r.Shown, Details: r.Details, Bytes: len(r.Details), Stored: Stored{Changed: true},
+			States: first.state[:0], Tasks: first.task[:0],
+		}
+		c.Add(&first.service)
 		return
 	}
 	s := c.Service(r.Service)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -17,7 +18,15 @@ import (
 const (
 	shownBytes = 64  // of a value, name or path, as a message shows it
 	placeBytes = 256 // of a place deep in a body
+
+	// keptText is how much memory is kept for the next text, and for the next details: enough for a
+	// hundred items with the bodies of the page's example.
+	keptText = 512 << 10
 )
+
+// texts are lent to readers while they read, and not while the engine is asked: so there are no
+// more of them than processors.
+var texts = sync.Pool{New: func() any { return new([]byte) }}
 
 // reader reads a JSON text. White space between tokens goes first, and then the library checks all
 // of it: duplicate names, invalid UTF-8, lone surrogates and trailing data are errors. So what walks
@@ -26,9 +35,10 @@ const (
 type reader struct {
 	source  bytes.Buffer
 	decoder *jsontext.Decoder
-	text    []byte // compact and valid
-	at      int    // where the next token begins
-	depth   int    // of open objects and arrays
+	lent    *[]byte // of texts
+	text    []byte  // compact and valid
+	at      int     // where the next token begins
+	depth   int     // of open objects and arrays
 	bounds  engine.Bounds
 	item    int    // of a composite request, or none
 	part    string // of that item, or empty
@@ -47,8 +57,9 @@ const none = -1
 func (r *reader) begin(text []byte, bounds engine.Bounds) error {
 	r.bounds, r.at, r.depth = bounds, 0, 0
 	r.item, r.part = none, ""
-	r.details = slices.Grow(r.details[:0], min(len(text), keptBytes)) // no event says more than its JSON does
-	r.text = appendCompact(r.text[:0], text)
+	r.details = slices.Grow(r.details[:0], min(len(text), keptText)) // no event says more than its JSON does
+	r.lent = texts.Get().(*[]byte)
+	r.text = appendCompact((*r.lent)[:0], text)
 	if r.check(r.text) == nil {
 		return nil
 	}
@@ -78,16 +89,18 @@ func (r *reader) read(text []byte) {
 
 // letGo forgets the text; what was read of it stays.
 func (r *reader) letGo() {
-	if r.text = r.text[:0]; cap(r.text) > keptBytes {
-		r.text = nil
+	if r.lent != nil && cap(r.text) <= keptText {
+		*r.lent = r.text[:0]
+		texts.Put(r.lent)
 	}
+	r.lent, r.text = nil, nil
 }
 
 // end forgets what was read of it, too.
 func (r *reader) end() {
 	r.letGo()
 	r.details = r.details[:0]
-	if cap(r.details) > keptBytes {
+	if cap(r.details) > keptText {
 		r.details = nil
 	}
 	if cap(r.name) > keptBytes {

@@ -96,6 +96,9 @@ func (s *Store) RenewDue(limit int) (bool, error) {
 			unread = errors.Join(unread, err)
 			continue
 		}
+		if svc == nil {
+			continue
+		}
 		if due := svc.Due(s.opts.Timers); due != 0 {
 			rows = append(rows, Row{key: dueKey(due, svc.ID), value: []byte{}})
 		}
@@ -112,7 +115,8 @@ func (s *Store) RenewDue(limit int) (bool, error) {
 	return true, unread
 }
 
-// rowAt decodes the service row that iter is at.
+// rowAt decodes the service row that iter is at. Where it has been written out, or has gone, since
+// iter was opened, it is as it is now, or nil.
 func (s *Store) rowAt(iter *pebble.Iterator) (*conversation.Service, error) {
 	key := iter.Key()
 	o, rest, err := readOwner(key[1:])
@@ -124,6 +128,9 @@ func (s *Store) rowAt(iter *pebble.Iterator) (*conversation.Service, error) {
 		return nil, fmt.Errorf("service row at key %x: %w", key, err)
 	}
 	svc, _, err := s.decodeRow(o, serviceOf(key), value)
+	if errors.Is(err, errNoFrame) {
+		return s.ServiceRow(o, serviceOf(key))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("service row at key %x: %w", key, err)
 	}

@@ -79,7 +79,7 @@ var figures = []figure{
 	{
 		name: "disk", title: "Bytes written to disk",
 		how: "What the process caused to be written, by /proc, from its start to a clean stop after it had settled: frames, rows and all that Pebble does, compactions included. " +
-			"The body is the contract's example, varied; it counts without the white space between its tokens, which nobody keeps.",
+			"The body is the contract's example, varied, as it is sent; the share of what is left without the white space between its tokens, which nobody keeps, stands below.",
 		floors: []floor{atMost(0.8, "written for each byte of body", "")},
 		within: 20 * time.Minute, disk: 8 * gib, measure: measureDisk,
 	},

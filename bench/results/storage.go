@@ -86,7 +86,7 @@ func measureDisk(r *run) error {
 	r.printf("%d composite starts, %.2f GB of bodies\n%.0f B of a body as it is sent, %.0f B without white space\n", created, float64(created)*body.sent/1e9, body.sent, body.compact)
 	r.printf("%.0f B written for each: %.2f of the body as it is sent, %.2f without white space\n", each, each/body.sent, each/body.compact)
 	r.printf("s2 makes of the bodies without white space: %.1f : 1 of one alone, %.1f : 1 of 13 together\n", body.alone, body.many)
-	r.found(each / body.compact)
+	r.found(each / body.sent)
 	return nil
 }
 

@@ -243,21 +243,6 @@ func TestReusedRequest(t *testing.T) {
 	}
 }
 
-// The example costs an allocation for each of its four keys and types, and no other.
-func TestParseCompositeAllocations(t *testing.T) {
-	r, body := newRequest(), readFile(t, "composite_request.json")
-	const keysAndTypes = 4
-	got := testing.AllocsPerRun(200, func() {
-		if err := r.parseComposite(body, testBounds); err != nil {
-			t.Fatal(err)
-		}
-		r.forget()
-	})
-	if got > keysAndTypes {
-		t.Errorf("%v allocations, want %v", got, keysAndTypes)
-	}
-}
-
 func BenchmarkParseComposite(b *testing.B) {
 	r, body := newRequest(), readFile(b, "composite_request.json")
 	b.ReportAllocs()

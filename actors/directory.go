@@ -3,7 +3,7 @@
 // none; the actor owns what is open for that customer, so that find-or-create is serial
 // without a lock. mailbox.go is how a message is served, customer.go what a turn does,
 // associate.go the one change over two customers, and keeper.go how rows are written, customers
-// put to sleep, and what is due made to happen.
+// put to sleep, what is due made to happen, and old frames emptied.
 package actors
 
 import (

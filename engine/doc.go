@@ -25,11 +25,11 @@
 //	socket
 //
 // Down once, up once: the answer does not pass the actor again. Beside the way there are the
-// keeper, actors/keeper.go, which writes rows, lets customers sleep and follows what is due, and
-// recovery, persist/recover.go. Other changes of one service take the same way, from
-// engine/operations.go and engine/changes.go on. Two do not: actors/associate.go is the one
-// change over two customers, and engine/maintenance.go walks over all services, for purge and
-// export.
+// keeper, actors/keeper.go, which writes rows, lets customers sleep, follows what is due and
+// empties what is left of old frames, and recovery, persist/recover.go. Other changes of one
+// service take the same way, from engine/operations.go and engine/changes.go on. Two do not:
+// actors/associate.go is the one change over two customers, and engine/maintenance.go walks over
+// all services, for purge and export.
 //
 // # What holds
 //

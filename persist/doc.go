@@ -44,7 +44,7 @@
 //	mark   version u8 (1), first uvarint, reserved uvarint
 //	due    empty
 //	timers version u8 (1), auto-complete uvarint, expiration uvarint: milliseconds, 0 is off
-//	seg't  version u8 (1), bytes of its frames' groups uvarint, those that rows lead to uvarint
+//	seg.   version u8 (1), bytes of its frames' groups uvarint, those that rows lead to uvarint
 //
 //	group  length u32 le of what follows, owner, number of records uvarint, records
 //	body   number of records uvarint, records: the fewest that make the service again

@@ -110,7 +110,7 @@ func (s *segments) commit(b *pebble.Batch, g *groupCommit, from, mark uint64) er
 			continue // no frame begins in it
 		}
 		if seg.used > seg.raw {
-			return fmt.Errorf("segment %d: rows lead to %d bytes of %d", n, seg.used, seg.raw)
+			return fmt.Errorf("the counts of segment %d are wrong: rows lead to %d bytes of %d", n, seg.used, seg.raw)
 		}
 		first, end := n*s.records, (n+1)*s.records
 		whole := end <= mark

@@ -57,7 +57,7 @@ func (s *serve) Validate() error {
 
 // gcPercent is how much of the live heap may be garbage before a collection, where --memory has room
 // for it: the limit collects earlier. With 300,000 awake customers the collector takes 6 % of the CPU
-// in place of 12.
+// in place of 12; BenchmarkCollector of package engine measures it with the same.
 const gcPercent = 400
 
 // Run serves until a signal comes, then drains.
